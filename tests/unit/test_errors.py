@@ -1,5 +1,4 @@
-# -*- coding: utf-8 -*-
-# Copyright: (c) 2026, ocne.images contributors
+# Copyright (c) 2026, ocne.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -9,5 +8,6 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors imp
 
 
 def test_the_hint_follows_the_message() -> None:
-    assert str(BuildError("disk x: no partition is labelled 'boot'.", "Take an OCK image.")) == "disk x: no partition is labelled 'boot'. Take an OCK image."
+    error = BuildError("disk x: no partition is labelled 'boot'.", "Take an OCK image.")
+    assert str(error) == "disk x: no partition is labelled 'boot'. Take an OCK image."
     assert str(BuildError("broken")) == "broken"

@@ -1,5 +1,4 @@
-# -*- coding: utf-8 -*-
-# Copyright: (c) 2026, ocne.images contributors
+# Copyright (c) 2026, ocne.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -12,8 +11,9 @@ that filesystem, the last component is followed by read() and list() and not by 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Sequence, Union
+from typing import Protocol, Union
 
 
 @dataclass(frozen=True)
