@@ -1,0 +1,212 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Container images in an OCI image layout: manifests, layers, and their bytes, verified.
+
+Formats: https://github.com/opencontainers/image-spec (image-layout.md, manifest.md, config.md, layer.md) and Docker's
+image manifest version 2, schema 2, whose fields have the same names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import BuildError
+from .progress import Progress, silent
+from .streams import ChunkReader, decompressed, hashed, read_chunks
+
+#: No manifest and no config is larger (registries refuse manifests above 4 MiB).
+METADATA_LIMIT = 8 << 20
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class DamagedBlob(BuildError):
+    """A blob's bytes are not those its digest names.
+
+    :param path: the blob's file, for those who can fetch it again.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message, "Remove it and fetch it again.")
+        self.path = path
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A blob as a manifest names it. size in bytes, of the blob as stored."""
+
+    digest: str
+    size: int
+    media_type: str
+    annotations: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a layout.
+
+    :param blobs: the folder with files <algorithm>/<hex>.
+    :param digest: of the manifest.
+    :param config: the image configuration, as JSON gives it.
+    :param diff_ids: digests of the layers' uncompressed bytes, in the order of layers.
+    """
+
+    blobs: Path
+    digest: str
+    manifest: dict[str, Any]
+    config: dict[str, Any]
+    layers: tuple[Descriptor, ...]
+    diff_ids: tuple[str, ...]
+
+    @property
+    def architecture(self) -> str:
+        return str(self.config.get("architecture", ""))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the configuration."""
+        return dict((self.config.get("config") or {}).get("Labels") or {})
+
+    @contextmanager
+    def open_layer(self, index: int, progress: Progress = silent) -> Iterator[tarfile.TarFile]:
+        """The layer as a tar stream: members come in order, each readable once.
+
+        When the block ends without an error, the layer is read to its end and verified: its digest, size, and diff id.
+
+        :raises DamagedBlob: the bytes are not what the manifest and the config name.
+        :raises BuildError: the layer is missing, cut short, or no tar stream.
+        """
+        layer, diff_id = self.layers[index], self.diff_ids[index]
+        path = blob_path(self.blobs, layer.digest)
+        what = f"layer {layer.digest}"
+        _check_present(path, layer)
+        stored, plain = hashlib.sha256(), hashlib.sha256()
+        raw = _counted(hashed(read_chunks(path), stored), what, layer.size, progress)
+        reader = ChunkReader(hashed(decompressed(raw, what), plain))
+        try:
+            try:
+                with tarfile.open(fileobj=reader, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
+                    yield archive
+            except (tarfile.TarError, EOFError) as error:
+                raise BuildError(f"{what} is no sound tar stream ({error}).", "Fetch the image again.") from error
+            reader.drain()
+        except BuildError:
+            # A wrong digest explains whatever else went wrong, so it is the better message.
+            for _chunk in raw:
+                pass
+            _check_digest(path, layer.digest, stored.hexdigest(), what)
+            raise
+        _check_digest(path, layer.digest, stored.hexdigest(), what)
+        if plain.hexdigest() != diff_id.partition(":")[2]:
+            raise BuildError(
+                f"{what}: its content has the digest sha256:{plain.hexdigest()}, the image's config says {diff_id}.",
+                "The image is broken: tell its publisher.",
+            )
+
+
+def blob_path(blobs: Path, digest: str) -> Path:
+    """Where a layout keeps the blob.
+
+    :raises BuildError: the digest is not sha256, or not well-formed.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise BuildError(f"{digest[:100]!r} is not a sha256 digest.", "Only images with sha256 digests can be read.")
+    return blobs / "sha256" / digest[7:]
+
+
+def read_image(layout: Path, blobs: Path) -> Image:
+    """The only image of the layout.
+
+    :param layout: the folder with index.json.
+    :param blobs: its folder of blobs; layout / 'blobs' where none is shared.
+    :raises BuildError: it is missing, holds several images, is malformed, or its metadata are not what digests name.
+    """
+    index = _parse(_read_limited(layout / "index.json"), f"{layout}/index.json")
+    manifests = index.get("manifests")
+    if not isinstance(manifests, list) or len(manifests) != 1:
+        raise BuildError(f"{layout}/index.json names {len(manifests or [])} images, not one.")
+    digest = _descriptor(manifests[0], "index.json").digest
+    manifest = _parse(read_metadata(blobs, digest), f"manifest {digest}")
+    if not isinstance(manifest.get("config"), dict) or not isinstance(manifest.get("layers"), list):
+        raise BuildError(f"manifest {digest} is not that of an image: it has no config or no layers.")
+    config_digest = _descriptor(manifest["config"], f"manifest {digest}").digest
+    config = _parse(read_metadata(blobs, config_digest), f"config {config_digest}")
+    layers = tuple(_descriptor(layer, f"manifest {digest}") for layer in manifest["layers"])
+    rootfs = config.get("rootfs")
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(diff_ids, list) or len(diff_ids) != len(layers):
+        raise BuildError(f"config {config_digest} does not name one diff id for each of the {len(layers)} layers.")
+    return Image(blobs, digest, manifest, config, layers, tuple(str(diff_id) for diff_id in diff_ids))
+
+
+def read_metadata(blobs: Path, digest: str) -> bytes:
+    """A small blob (manifest, config), verified.
+
+    :raises DamagedBlob: its bytes are not what the digest names.
+    """
+    path = blob_path(blobs, digest)
+    data = _read_limited(path)
+    _check_digest(path, digest, hashlib.sha256(data).hexdigest(), f"blob {digest}")
+    return data
+
+
+def _check_present(path: Path, layer: Descriptor) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise BuildError(f"layer {layer.digest} is missing from the layout.", "Fetch the image again.") from None
+    if size != layer.size:
+        raise DamagedBlob(path, f"layer {layer.digest} has {size} bytes, its manifest says {layer.size}.")
+
+
+def _check_digest(path: Path, wanted: str, found: str, what: str) -> None:
+    if wanted != f"sha256:{found}":
+        raise DamagedBlob(path, f"{what}: its bytes have the digest sha256:{found}.")
+
+
+def _counted(chunks: Iterator[bytes], what: str, total: int, progress: Progress) -> Iterator[bytes]:
+    done = 0
+    for chunk in chunks:
+        done += len(chunk)
+        progress(f"reading {what[:25]}", done, total)
+        yield chunk
+
+
+def _read_limited(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(METADATA_LIMIT + 1)
+    except OSError as error:
+        raise BuildError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > METADATA_LIMIT:
+        raise BuildError(f"{path} is larger than {METADATA_LIMIT} bytes: no image metadata is.")
+    return data
+
+
+def _parse(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{what} is not JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise BuildError(f"{what} is not a JSON object.")
+    return value
+
+
+def _descriptor(value: object, where: str) -> Descriptor:
+    if not isinstance(value, dict):
+        raise BuildError(f"{where}: a descriptor is not a JSON object.")
+    digest, size = value.get("digest"), value.get("size")
+    if not isinstance(digest, str) or not isinstance(size, int) or size < 0:
+        raise BuildError(f"{where}: a descriptor has no digest or no size.")
+    annotations = value.get("annotations") or {}
+    return Descriptor(digest, size, str(value.get("mediaType", "")), {str(k): str(v) for k, v in annotations.items()})

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one shape of a module: parse, plan, stop in check mode, apply, report.
+
+A module gives an argument spec and a function that makes a Step of the parameters. Everything else is here: check
+mode and diff take the very plan that a run carries out, an error becomes one message, and a signal ends the step by
+an exception, so that what it holds is released.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Callable, NoReturn, Protocol
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._errors import OcneError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step would do.
+
+    :param actions: what is to be done, in order, for people; empty when nothing is to be done.
+    :param before: state of now, for the diff (JSON-able).
+    :param after: state afterwards, as far as it can be known.
+    :param result: what the module returns when nothing is to be done or in check mode.
+    :param context: what apply() needs of what was observed; opaque to all others.
+    """
+
+    actions: tuple[str, ...]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    result: Mapping[str, Any] = field(default_factory=dict)
+    context: Any = None
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.actions)
+
+
+class Step(Protocol):
+    """A module's work."""
+
+    def plan(self) -> Plan:
+        """Observe, read only, and decide."""
+
+    def apply(self, plan: Plan) -> Mapping[str, Any]:
+        """Carry the plan out and return the module's result."""
+
+
+class Cancelled(BaseException):
+    """The user or the system ended the run. No Exception, so that nothing swallows it on its way."""
+
+
+def run(make_step: Callable[[dict[str, Any]], Step], argument_spec: dict[str, Any], **module_options: Any) -> None:
+    """Run a module to its end: exit_json or fail_json."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **module_options)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _cancel)
+    try:
+        step = make_step(module.params)
+        plan = step.plan()
+        diff = {"before": dict(plan.before), "after": dict(plan.after)}
+        result = plan.result if module.check_mode or not plan.changed else step.apply(plan)
+    except OcneError as error:
+        module.fail_json(msg=str(error), **error.details)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        module.fail_json(msg=f"The system refused an operation on{where or ' a file'}: {error.strerror or error}.")
+    except Cancelled as cancelled:
+        module.fail_json(msg=f"Ended by {cancelled}. What was begun has been removed, or is taken up by the next run.")
+    module.exit_json(changed=plan.changed, actions=list(plan.actions), diff=diff, **result)
+
+
+def _cancel(number: int, _frame: FrameType | None) -> NoReturn:
+    # A second signal must not break off the clean-up that the first one began.
+    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    raise Cancelled(signal.Signals(number).name)
