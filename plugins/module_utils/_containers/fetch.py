@@ -1,0 +1,96 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Find an image of one architecture, and fetch it into a cache of blobs that all images share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._errors import OcneError
+from .._files import locked
+from .reference import Reference
+from .skopeo import Skopeo
+
+#: Seconds to wait while another run fetches the same image.
+FETCH_TIMEOUT = 3600
+
+_INDEX_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An image that is there.
+
+    :param reference: pinned to the digest where the transport can do that.
+    :param digest: of the image's own manifest, as its publisher made it.
+    """
+
+    reference: Reference
+    digest: str
+    architecture: str
+
+
+def resolve(skopeo: Skopeo, reference: Reference, architecture: str) -> Resolved:
+    """Find the image of the architecture; moves a few kilobytes.
+
+    :raises OcneError: it is not there, or there only for other architectures.
+    """
+    raw = skopeo.manifest(reference)
+    manifest = _parse(raw, reference)
+    if "manifests" in manifest or manifest.get("mediaType") in _INDEX_TYPES:
+        digest = _instance(manifest, reference, architecture)
+    else:
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        found = _parse(skopeo.config(reference, architecture), reference).get("architecture")
+        if found != architecture:
+            raise OcneError(f"{reference} is an image for {found}, not for {architecture}.", "Choose its architecture, or another image.")
+    pinned = reference.at(digest) if reference.transport == "docker" else reference
+    return Resolved(pinned, digest, architecture)
+
+
+def fetch(skopeo: Skopeo, image: Resolved, cache: Path, again: bool = False) -> Path:
+    """An OCI layout with the image: the folder of its index.json. Its blobs are <cache>/sha256/<hex>, as all images'.
+
+    A blob that the cache has is not fetched a second time. Nothing is read here: whoever reads a blob verifies it,
+    removes it when it is damaged, and asks again.
+    """
+    layout = cache / "layouts" / image.digest.partition(":")[2]
+    complete = layout / "complete"
+    layout.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(layout, FETCH_TIMEOUT):
+        if complete.exists() and not again:
+            return layout
+        shutil.rmtree(layout, ignore_errors=True)
+        # Layers are not compressed on the way: that costs time, and changes digests.
+        options = [f"--dest-shared-blob-dir={cache}", "--dest-oci-accept-uncompressed-layers"]
+        skopeo.copy(image.reference, Reference("oci", f"{layout}:image"), options, image.architecture)
+        complete.touch()
+    return layout
+
+
+def _instance(index: dict[str, Any], reference: Reference, architecture: str) -> str:
+    """The digest of the architecture's manifest in an image index or manifest list."""
+    instances = [entry for entry in index.get("manifests") or [] if isinstance(entry, dict)]
+    platforms = [entry.get("platform") or {} for entry in instances]
+    for entry, platform in zip(instances, platforms):
+        if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
+            return str(entry.get("digest"))
+    found = ", ".join(sorted({str(p["architecture"]) for p in platforms if p.get("architecture") not in (None, "unknown")})) or "none"
+    raise OcneError(f"{reference} has no image for {architecture}; it has: {found}.", "Choose an architecture that the image has.")
+
+
+def _parse(raw: bytes, reference: Reference) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise OcneError(f"{reference}: what the registry gave is not JSON ({error}).", "Check the reference and the proxy.") from error
+    if not isinstance(value, dict):
+        raise OcneError(f"{reference}: what the registry gave is no manifest.", "Check the reference and the proxy.")
+    return value

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files that appear whole or not at all, made by one run at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ._errors import OcneError
+
+
+def file_sha256(path: Path) -> str:
+    """The digest of the file's bytes in hex; memory does not grow with the file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def partial_path(destination: Path) -> Path:
+    """Where a file is written before it takes its name. One name for each destination: what a killed run left is
+    overwritten by the next, which holds the same lock."""
+    return destination.with_name(f".{destination.name}.part")
+
+
+@contextmanager
+def locked(destination: Path, timeout: float) -> Iterator[None]:
+    """Be the only run that makes this file.
+
+    :param timeout: seconds to wait for another run.
+    :raises OcneError: the folder cannot be written to, or another run still holds the lock.
+    """
+    path = destination.with_name(f".{destination.name}.lock")
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OcneError(
+                f"{destination} cannot be written: {error.strerror} ({path.parent}).", "Choose a folder that this user may write to."
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
+            if time.monotonic() >= deadline:
+                raise OcneError(
+                    f"Another run (process {holder}) is making {destination}; it did not end within {timeout:.0f} s.",
+                    "Wait for it, end it, or give this run another destination.",
+                ) from None
+            time.sleep(0.2)
+            continue
+        try:
+            if not _is_at(handle, path):
+                continue  # its last owner removed the file between our open and our lock
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
+        finally:
+            os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
