@@ -22,7 +22,7 @@ from typing import Any
 
 from .errors import BuildError
 from .progress import Progress, silent
-from .streams import ChunkReader, decompressed, hashed, read_chunks
+from .streams import ChunkReader, Count, counted, decompressed, hashed, read_ahead, read_chunks
 
 #: No manifest and no config is larger (registries refuse manifests above 4 MiB).
 METADATA_LIMIT = 8 << 20
@@ -78,27 +78,40 @@ class Image:
 
     @contextmanager
     def open_layer(self, index: int, progress: Progress = silent) -> Iterator[tarfile.TarFile]:
-        """The layer as a tar stream: members come in order, each readable once.
+        """The layer as a tar stream: members come in order, each readable once. Verified as by read_layer().
+
+        :raises BuildError: as read_layer(), or it is no tar stream.
+        """
+        with self.read_layer(index, progress) as reader:
+            try:
+                with tarfile.open(fileobj=reader, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
+                    yield archive
+            except (tarfile.TarError, EOFError) as error:
+                raise BuildError(
+                    f"layer {self.layers[index].digest} is no sound tar stream ({error}).", "Fetch the image again."
+                ) from error
+
+    @contextmanager
+    def read_layer(self, index: int, progress: Progress = silent) -> Iterator[ChunkReader]:
+        """The layer's uncompressed bytes, read, hashed and decompressed by a thread of their own.
 
         When the block ends without an error, the layer is read to its end and verified: its digest, size, and diff id.
 
         :raises DamagedBlob: the bytes are not what the manifest and the config name.
-        :raises BuildError: the layer is missing, cut short, or no tar stream.
+        :raises BuildError: the layer is missing, cut short, or damaged.
         """
         layer, diff_id = self.layers[index], self.diff_ids[index]
         path = blob_path(self.blobs, layer.digest)
         what = f"layer {layer.digest}"
         _check_present(path, layer)
         stored, plain = hashlib.sha256(), hashlib.sha256()
-        raw = _counted(hashed(read_chunks(path), stored), what, layer.size, progress)
-        reader = ChunkReader(hashed(decompressed(raw, what), plain))
+        count = Count()
+        raw = hashed(counted(read_chunks(path), count), stored)
         try:
-            try:
-                with tarfile.open(fileobj=reader, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
-                    yield archive
-            except (tarfile.TarError, EOFError) as error:
-                raise BuildError(f"{what} is no sound tar stream ({error}).", "Fetch the image again.") from error
-            reader.drain()
+            with read_ahead(hashed(decompressed(raw, what), plain)) as chunks:
+                reader = ChunkReader(_reported(chunks, count, f"reading {what[:25]}", layer.size, progress))
+                yield reader
+                reader.drain()
         except BuildError:
             # A wrong digest explains whatever else went wrong, so it is the better message.
             for _chunk in raw:
@@ -173,11 +186,9 @@ def _check_digest(path: Path, wanted: str, found: str, what: str) -> None:
         raise DamagedBlob(path, f"{what}: its bytes have the digest sha256:{found}.")
 
 
-def _counted(chunks: Iterator[bytes], what: str, total: int, progress: Progress) -> Iterator[bytes]:
-    done = 0
+def _reported(chunks: Iterator[bytes], count: Count, activity: str, total: int, progress: Progress) -> Iterator[bytes]:
     for chunk in chunks:
-        done += len(chunk)
-        progress(f"reading {what[:25]}", done, total)
+        progress(activity, count.bytes, total)
         yield chunk
 
 

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import queue
 import shutil
 import subprocess
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +46,57 @@ def hashed(chunks: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:
     for chunk in chunks:
         hasher.update(chunk)
         yield chunk
+
+
+class Count:
+    """How many bytes have passed."""
+
+    bytes = 0
+
+
+def counted(chunks: Iterable[bytes], count: Count) -> Iterator[bytes]:
+    """The same chunks; each is counted when it is handed on."""
+    for chunk in chunks:
+        count.bytes += len(chunk)
+        yield chunk
+
+
+@contextmanager
+def read_ahead(chunks: Iterable[bytes], depth: int = 4) -> Iterator[Iterator[bytes]]:
+    """The same chunks, made by a thread of their own, at most depth of them before they are asked for.
+
+    What making them raises is raised where they are asked for. When the block ends the thread has ended.
+    """
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def make() -> None:
+        last: BaseException | None = None
+        try:
+            for chunk in chunks:
+                ready.put(chunk)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            last = error
+        ready.put(last)
+
+    def take() -> Iterator[bytes]:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    maker = threading.Thread(target=make, daemon=True)
+    maker.start()
+    try:
+        yield take()
+    finally:
+        stopped.set()
+        while maker.is_alive():
+            with suppress(queue.Empty):
+                ready.get_nowait()
+            maker.join(0.01)
 
 
 def decompressed(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
