@@ -51,7 +51,11 @@ class Step(Protocol):
         """Observe, read only, and decide."""
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
-        """Carry the plan out and return the module's result."""
+        """Carry the plan out and return the module's result.
+
+        With 'changed': False in it when nothing was left to do, since another run has done it meanwhile; with
+        'changes' in it, they complete the diff's after.
+        """
 
 
 class Cancelled(BaseException):
@@ -66,8 +70,7 @@ def run(make_step: Callable[[dict[str, Any]], Step], argument_spec: dict[str, An
     try:
         step = make_step(module.params)
         plan = step.plan()
-        diff = {"before": dict(plan.before), "after": dict(plan.after)}
-        result = plan.result if module.check_mode or not plan.changed else step.apply(plan)
+        result = {"changed": plan.changed, **(plan.result if module.check_mode or not plan.changed else step.apply(plan))}
     except OcneError as error:
         module.fail_json(msg=str(error), **error.details)
     except OSError as error:
@@ -75,7 +78,8 @@ def run(make_step: Callable[[dict[str, Any]], Step], argument_spec: dict[str, An
         module.fail_json(msg=f"The system refused an operation on{where or ' a file'}: {error.strerror or error}.")
     except Cancelled as cancelled:
         module.fail_json(msg=f"Ended by {cancelled}. What was begun has been removed, or is taken up by the next run.")
-    module.exit_json(changed=plan.changed, actions=list(plan.actions), diff=diff, **result)
+    known = {"changes": result["changes"]} if "changes" in result else {}
+    module.exit_json(actions=list(plan.actions), diff={"before": dict(plan.before), "after": {**plan.after, **known}}, **result)
 
 
 def _cancel(number: int, _frame: FrameType | None) -> NoReturn:

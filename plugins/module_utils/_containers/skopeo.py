@@ -63,30 +63,28 @@ class SkopeoFailed(OcneError):
         self.kind = kind
 
 
-#: What skopeo says (any of these, in lower case), the kind it is, and what the user can do. First match counts.
+#: What skopeo says (regular expressions, in lower case), the kind it is, and what the user can do. First match counts.
 _CAUSES = (
-    (("no space left on device",), "space", "Free some space, or choose another folder."),
+    ("no space left on device", "space", "Free some space, or choose another folder."),
     (
-        ("unauthorized", "authentication required", "access to the resource is denied", r"\b40[13]\b", "forbidden", "invalid username"),
+        r"unauthorized|authentication required|access to the resource is denied|\b40[13]\b|forbidden|invalid username",
         "denied",
         "Log in with `podman login {registry}`, or set authfile, or username and password{account}.",
     ),
-    (("no image found in (manifest list|image index)",), "missing", "Choose an architecture that the image has."),
+    ("no image found in (manifest list|image index)", "missing", "Choose an architecture that the image has."),
     (
-        ("manifest unknown", "name unknown", "name not known", "not found", "no such file", "does not exist", r"\b404\b", "no such image")
-        + ("does not resolve to an image id", "no descriptor found for reference"),
+        r"manifest unknown|name unknown|name not known|not found|no such file|does not exist|\b404\b|no such image|no descriptor found",
         "missing",
         "Check the reference: its repository, its tag and its transport.",
     ),
-    (("gave http response to https client",), "unreachable", "The registry speaks plain HTTP: set tls_verify: false if that is meant."),
-    (("x509", "tls: ", "certificate"), "unreachable", "Give the registry's certificate authority in ca_certificates."),
+    ("gave http response to https client", "unreachable", "The registry speaks plain HTTP: set tls_verify: false if that is meant."),
+    ("x509|tls: |certificate", "unreachable", "Give the registry's certificate authority in ca_certificates."),
     (
-        ("no such host", "connection refused", "timeout", "network is unreachable", "connection reset", r"\beof\b", "broken pipe")
-        + (r"\b50[0234]\b", "too many requests", "toomanyrequests"),
+        r"no such host|connection refused|timeout|unreachable|connection reset|\beof\b|broken pipe|\b50[0234]\b|too ?many ?requests",
         "unreachable",
         "Check the registry's name, the network and the proxy, and run again.",
     ),
-    (("already exists", "support modifying existing images"), "exists", "Remove the destination, or choose another."),
+    ("already exists|support modifying existing images", "exists", "Remove the destination, or choose another."),
 )
 
 
@@ -183,8 +181,8 @@ class Skopeo:
         said = _last_message(stderr)
         registry = ", ".join(_registries(references)) or "the registry"
         account = f" (the account {self._access.username} was refused)" if self._access.username else ""
-        for patterns, kind, hint in _CAUSES:
-            if re.search("|".join(patterns), said.lower()):
+        for pattern, kind, hint in _CAUSES:
+            if re.search(pattern, said.lower()):
                 return SkopeoFailed(f"Could not {what}: {said}.", hint.format(registry=registry, account=account), kind)
         return SkopeoFailed(f"Could not {what}: {said}.", "", "")
 

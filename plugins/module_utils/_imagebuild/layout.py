@@ -30,7 +30,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class DamagedBlob(BuildError):
-    """A blob's bytes are not those its digest names.
+    """A blob is missing, or its bytes are not those its digest names.
 
     :param path: the blob's file, for those who can fetch it again.
     """
@@ -176,7 +176,7 @@ def _check_present(path: Path, layer: Descriptor) -> None:
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        raise BuildError(f"layer {layer.digest} is missing from the layout.", "Fetch the image again.") from None
+        raise DamagedBlob(path, f"layer {layer.digest} is missing from the layout.") from None
     if size != layer.size:
         raise DamagedBlob(path, f"layer {layer.digest} has {size} bytes, its manifest says {layer.size}.")
 
@@ -196,6 +196,8 @@ def _read_limited(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(METADATA_LIMIT + 1)
+    except FileNotFoundError:
+        raise DamagedBlob(path, f"{path} is missing.") from None
     except OSError as error:
         raise BuildError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > METADATA_LIMIT:

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of the options by which modules reach container registries."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  authfile:
+    description:
+      - File with credentials for registries, as described in containers-auth.json(5).
+      - Default is the user's own, as C(podman login) writes it; E(REGISTRY_AUTH_FILE) names another.
+    type: path
+  username:
+    description:
+      - Account at the registry of O(source), before what O(authfile) says. Needs O(password).
+    type: str
+  password:
+    description:
+      - Password or token of O(username). It reaches skopeo(1) through a file that only this user can read.
+    type: str
+  tls_verify:
+    description:
+      - Whether registries have to use HTTPS with a certificate that is known.
+    type: bool
+    default: true
+  ca_certificates:
+    description:
+      - PEM file with further certificate authorities for registries.
+    type: path
+  proxy:
+    description:
+      - Proxies on the way to registries. What is not given comes from the environment (E(HTTP_PROXY), E(HTTPS_PROXY), E(NO_PROXY)).
+    type: dict
+    suboptions:
+      http:
+        description: Proxy for HTTP, as a URL.
+        type: str
+      https:
+        description: Proxy for HTTPS, as a URL.
+        type: str
+      no_proxy:
+        description:
+          - Comma-separated hosts that are reached without a proxy.
+          - The alias has to be quoted, since YAML takes a bare C(no) for a boolean.
+        type: str
+        aliases: ["no"]
+  cache_dir:
+    description:
+      - Folder where fetched blobs are kept by digest, so that nothing is fetched twice. It can be removed at any time.
+    type: path
+    default: ~/.ocne/cache
+requirements:
+  - skopeo
+"""

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an artefact is made from: an image of any transport, or a file of this host; found, then brought here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, TypeVar, Union
+
+from .._containers.fetch import Resolved, fetch, resolve
+from .._containers.reference import is_file_path, parse_reference
+from .._containers.skopeo import Access, Skopeo
+from .._errors import OcneError
+from .._imagebuild.errors import BuildError
+from .._imagebuild.layout import DamagedBlob, Image, read_image
+from .._record import known_sha256
+
+T = TypeVar("T")
+
+#: Options by which a module reaches registries; the documentation fragment 'registry' describes them.
+REGISTRY_OPTIONS: dict[str, dict[str, Any]] = {
+    "authfile": {"type": "path"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "tls_verify": {"type": "bool", "default": True},
+    "ca_certificates": {"type": "path"},
+    "proxy": {
+        "type": "dict",
+        "options": {"http": {"type": "str"}, "https": {"type": "str"}, "no_proxy": {"type": "str", "aliases": ["no"]}},
+    },
+    "cache_dir": {"type": "path", "default": "~/.ocne/cache"},
+}
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A file of this host. digest: 'sha256:…' of its bytes."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image that is there. digest: of its manifest."""
+
+    image: Resolved
+    skopeo: Skopeo
+
+    @property
+    def digest(self) -> str:
+        return self.image.digest
+
+
+Source = Union[FileSource, ImageSource]
+
+
+def access(params: Mapping[str, Any]) -> Access:
+    """How registries are reached, by a module's options."""
+    proxy = params["proxy"] or {}
+    variables = {"HTTP_PROXY": proxy.get("http"), "HTTPS_PROXY": proxy.get("https"), "NO_PROXY": proxy.get("no_proxy")}
+    return Access(
+        authfile=Path(params["authfile"]) if params["authfile"] else None,
+        username=params["username"],
+        password=params["password"],
+        tls_verify=params["tls_verify"],
+        ca_certificates=Path(params["ca_certificates"]) if params["ca_certificates"] else None,
+        proxy={name: value for name, value in variables.items() if value},
+    )
+
+
+def find(text: str, architecture: str, access: Access) -> Source:
+    """Look where the source is; moves a few kilobytes.
+
+    :param text: a reference, or a path beginning with '/', './', '../' or '~'.
+    :raises OcneError: it is not there.
+    """
+    if not is_file_path(text):
+        skopeo = Skopeo(access)
+        return ImageSource(resolve(skopeo, parse_reference(text), architecture), skopeo)
+    path = Path(text).expanduser().resolve()
+    if not path.is_file():
+        raise OcneError(f"Source {path} is no file.", "Give a file of this host, or a reference such as docker://host/name:tag.")
+    return FileSource(path, f"sha256:{known_sha256(path)}")
+
+
+def with_image(source: ImageSource, cache: Path, work: Callable[[Image], T]) -> T:
+    """Do work on the fetched image. A blob of the cache that turns out damaged is fetched once more, and the work begins anew."""
+    blobs = cache / "blobs"
+    try:
+        return work(read_image(fetch(source.skopeo, source.image, blobs), blobs))
+    except DamagedBlob as damaged:
+        damaged.path.unlink(missing_ok=True)
+    try:
+        return work(read_image(fetch(source.skopeo, source.image, blobs, again=True), blobs))
+    except DamagedBlob as damaged:
+        damaged.path.unlink(missing_ok=True)
+        raise BuildError(
+            f"{source.image.reference}: {damaged.message}", "Fetched twice, damaged twice: the registry's copy is broken."
+        ) from damaged

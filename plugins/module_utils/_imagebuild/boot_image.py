@@ -1,0 +1,201 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The build program that makes a boot image for a provider: bring the disk image here, change it, tell its digest."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import posixpath
+import shutil
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from .conversion import TIMESTAMP, Conversion, Options, plan_conversion
+from .disk.guestfs import GuestfsDisk
+from .disk.interface import Disk
+from .disk.native import open_native
+from .disk.qcow2_header import inspect_header
+from .errors import BuildError, Unsupported
+from .layout import Image
+from .progress import Progress, silent
+from .streams import CHUNK
+
+#: Where an image keeps its disk: the containerDisk convention, https://kubevirt.io/user-guide/storage/disks_and_volumes/#containerdisk
+DISK_FOLDER = "disk"
+_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_FICLONE = 0x40049409  # linux/fs.h
+
+_ENGINES: dict[str, Callable[[Path, bool], Disk]] = {"native": open_native, "guestfs": GuestfsDisk}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A boot image that was made.
+
+    :param engine: which engine edited the disk.
+    :param engine_reason: why it was not the native one; '' where it was, or where another was asked for.
+    """
+
+    sha256: str
+    size: int
+    engine: str
+    engine_reason: str
+    changes: dict[str, Any]
+
+
+def build(source: Image | Path, source_digest: str, options: Options, engine: str, output: Path, progress: Progress = silent) -> Built:
+    """Make the boot image.
+
+    :param source: a container image that holds a qcow2 in disk/, or a qcow2 file.
+    :param engine: 'native', 'guestfs', or 'auto': native, and guestfs for what that refuses.
+    :param output: written anew, mode 0600; not yet on disk for good: publishing it is the caller's.
+    :raises BuildError: with the output in an undefined state.
+    """
+    try:
+        if isinstance(source, Path):
+            inspect_header(source)
+            copy_file(source, output, progress)
+        else:
+            extract_disk(source, output, progress)
+            inspect_header(output)
+        conversion, used, reason = convert(output, options, source_digest, engine)
+        return Built(_sha256(output, progress), output.stat().st_size, used, reason, conversion.changes)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BuildError(f"No space is left for {output} ({error.strerror}).", "Free some space, or choose another folder.") from error
+        raise
+
+
+def convert(path: Path, options: Options, source_digest: str, engine: str) -> tuple[Conversion, str, str]:
+    """Change the disk image in place. Returns what was changed, the engine, and why it was not the native one."""
+    reason = ""
+    for name in candidates(engine):
+        try:
+            with _ENGINES[name](path, True) as disk:
+                conversion = plan_conversion(disk, options, source_digest)
+                disk.apply(conversion.edits, TIMESTAMP)
+                return conversion, name, reason
+        except Unsupported as refusal:
+            if name == candidates(engine)[-1]:
+                raise
+            reason = str(refusal)
+    raise AssertionError("there is always a candidate")
+
+
+def preview(path: Path, options: Options, source_digest: str) -> dict[str, Any]:
+    """The changes that a conversion of this disk image would make. Nothing is written.
+
+    :raises Unsupported: it cannot be known without the guestfs engine, which takes its time.
+    """
+    inspect_header(path)
+    with open_native(path, False) as disk:
+        conversion = plan_conversion(disk, options, source_digest)
+        disk.check(conversion.edits, TIMESTAMP)
+        return conversion.changes
+
+
+def candidates(engine: str) -> Sequence[str]:
+    """The engines to try, in order."""
+    return ("native", "guestfs") if engine == "auto" else (engine,)
+
+
+def extract_disk(image: Image, output: Path, progress: Progress = silent) -> None:
+    """Write the image's disk/*.qcow2 to a file. The uppermost layer that has it counts, as in a running container.
+
+    :raises BuildError: there is none, or there are several.
+    """
+    hidden: set[str] = set()
+    for index in reversed(range(len(image.layers))):
+        found, gone = _extract_from_layer(image, index, hidden, output, progress)
+        if found:
+            return
+        if _OPAQUE in gone:
+            break
+        hidden |= {name[len(_WHITEOUT) :] for name in gone}
+    raise BuildError(f"Image {image.digest} holds no {DISK_FOLDER}/*.qcow2 in its {len(image.layers)} layers.", "Choose an OCK boot image.")
+
+
+def _extract_from_layer(image: Image, index: int, hidden: set[str], output: Path, progress: Progress) -> tuple[list[str], set[str]]:
+    """Names of disks found in the layer (the one is written to output), and names of its whiteouts in disk/."""
+    found: list[str] = []
+    gone: set[str] = set()
+    with image.open_layer(index, progress) as layer:
+        for member in layer:
+            folder, name = posixpath.split(posixpath.normpath(member.name))
+            if folder != DISK_FOLDER:
+                continue
+            if name.startswith(_WHITEOUT):
+                gone.add(name)
+            elif name.endswith(".qcow2") and name not in hidden:
+                if not member.isreg():
+                    raise BuildError(f"{member.name} in image {image.digest} is no regular file.", "Choose an OCK boot image.")
+                found.append(name)
+                if len(found) > 1:
+                    raise BuildError(f"Image {image.digest} holds several disks: {', '.join(found)}.", "Choose an OCK boot image.")
+                _write_member(layer, member, output)
+    return found, gone
+
+
+def _write_member(layer: tarfile.TarFile, member: tarfile.TarInfo, output: Path) -> None:
+    content = layer.extractfile(member)
+    assert content is not None  # a regular file has content
+    with _create(output) as file:
+        while chunk := content.read(CHUNK):
+            file.write(chunk)
+        if file.tell() != member.size:
+            raise BuildError(f"{member.name} ends after {file.tell()} of {member.size} bytes.", "Fetch the image again.")
+
+
+def copy_file(source: Path, output: Path, progress: Progress = silent) -> None:
+    """Copy a file: its blocks are shared where the filesystem can do that, else copied by the kernel.
+
+    :raises BuildError: the source was changed meanwhile.
+    """
+    with source.open("rb") as reader, _create(output) as writer:
+        before = os.fstat(reader.fileno())
+        try:
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError:
+            _copy_ranges(reader.fileno(), writer.fileno(), before.st_size, progress)
+        after = os.fstat(reader.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise BuildError(f"{source} was changed while it was copied.", "Run again when it is complete.")
+
+
+def _copy_ranges(reader: int, writer: int, size: int, progress: Progress) -> None:
+    done = 0
+    try:
+        while done < size and (count := os.copy_file_range(reader, writer, min(size - done, 64 * CHUNK))):
+            done += count
+            progress("copying", done, size)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+    with os.fdopen(os.dup(reader), "rb") as source, os.fdopen(os.dup(writer), "wb") as target:
+        source.seek(done)
+        target.seek(done)
+        shutil.copyfileobj(source, target, CHUNK)
+
+
+def _create(output: Path) -> Any:
+    """A new file that only its owner can read, at the place of what is there."""
+    output.unlink(missing_ok=True)
+    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def _sha256(path: Path, progress: Progress) -> str:
+    digest, done, size = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            progress("computing the digest", done, size)
+    return digest.hexdigest()
