@@ -1,0 +1,158 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All services together on one port."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from . import admin
+from .buckets import Buckets, Upload
+from .capability_schemas import CapabilitySchemas
+from .context import Context, Settings, new_ocid
+from .credentials import Credentials
+from .faults import Faults, ImportOutcome
+from .federation import Federation
+from .identity import Identity
+from .images import Images
+from .imports import Importer
+from .messages import Principal
+from .multipart import MultipartUploads
+from .objects import Objects
+from .preauthenticated import PreauthenticatedRequests
+from .request_log import Entry, RequestLog
+from .router import Router, Signing
+from .server import Server
+from .shapes import Shapes
+from .work_requests import WorkRequests
+
+
+class Endpoint:
+    """A stand-in of Oracle Cloud on loopback: `with Endpoint() as endpoint: ...`.
+
+    Clients get `endpoint.url` as service endpoint of every service and `endpoint.config_file` as configuration file. State lives as
+    long as the object; bytes lie in `folder`, a temporary one by default, which `stop` then removes.
+    """
+
+    def __init__(self, folder: Optional[Path] = None, host: str = "127.0.0.1", port: int = 0, settings: Optional[Settings] = None) -> None:
+        self._temporary = folder is None
+        self.folder = Path(tempfile.mkdtemp(prefix="oci-endpoint-")) if folder is None else folder
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings = settings or Settings()
+        self.tenancy = new_ocid("tenancy")
+        context = Context(self.settings, self.folder, self.tenancy)
+        self._context = context
+        for name in ("objects", "images"):  # bytes of an earlier endpoint: nothing knows them any more
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.credentials = Credentials(self.folder, self.tenancy, self.settings.region)
+        self.faults = Faults()
+        self.log = RequestLog(self.folder / "requests.jsonl")
+        self.identity = Identity(context)
+        self.buckets = Buckets(context, self.identity)
+        objects = Objects(context, self.buckets)
+        access = PreauthenticatedRequests(context, self.buckets, objects, lambda: self.url)
+        self.work_requests = WorkRequests(context, self.identity)
+        self.importer = Importer(context, self.buckets, access, self.work_requests)
+        self.images = Images(context, self.identity, self.importer)
+        self.shapes = Shapes(context, self.identity, self.images)
+        self.capability_schemas = CapabilitySchemas(context, self.identity, self.images)
+        self.federation = Federation(context, self.credentials.tokens)
+        services = (
+            self.identity,
+            self.buckets,
+            objects,
+            MultipartUploads(context, self.buckets, objects),
+            access,
+            self.images,
+            self.shapes,
+            self.capability_schemas,
+            self.work_requests,
+            self.federation,
+        )
+        router = Router([*(route for service in services for route in service.routes()), *admin.routes(self)])
+        self._server = Server((host, port), context, router, self._key_of, self.faults, self.log)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="oci endpoint", daemon=True)
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    @property
+    def config_file(self) -> Path:
+        return self.credentials.config_file
+
+    def start(self) -> Endpoint:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._context.stopping.set()
+        self._server.shutdown()
+        self._server.close_connections()
+        self._server.server_close()
+        for thread in self.importer.threads:
+            thread.join(timeout=30)
+        self.log.close()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Endpoint:
+        return self.start()
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.stop()
+
+    def describe(self) -> dict[str, Any]:
+        """What a client in another process has to know."""
+        return {
+            "url": self.url,
+            "config_file": str(self.config_file),
+            "profile": "DEFAULT",
+            "session_profile": "SESSION",
+            "tenancy": self.tenancy,
+            "user": self.credentials.user,
+            "region": self.settings.region,
+            "namespace": self.settings.namespace,
+            "metadata_base_url": f"{self.url}/opc/v2",
+            "federation_endpoint": f"{self.url}/v1/x509",
+        }
+
+    def add_compartment(self, path: str) -> str:
+        """The OCID of the compartment `path`, names separated by slashes, made with its parents where missing."""
+        return self.identity.add_compartment(path)
+
+    def requests(self, method: str = ".*", path: str = "") -> list[Entry]:
+        """Requests that have ended, in that order; regular expressions for the whole method and for some of path and query."""
+        return self.log.entries(method, path)
+
+    def uploads(self, bucket: str) -> list[Upload]:
+        """Multipart uploads that are neither committed nor aborted."""
+        found = self.buckets.by_name.get(bucket)
+        return list(found.uploads.values()) if found else []
+
+    def object_content(self, bucket: str, name: str) -> bytes:
+        """For small objects."""
+        return b"".join(self.buckets.by_name[bucket].objects[name].content.blocks())
+
+    def end_next_import(self, status: str, *errors: tuple[str, str]) -> None:
+        """The next import ends FAILED or CANCELED, whatever its content."""
+        self.importer.outcomes.append(ImportOutcome(status, list(errors)) if errors else ImportOutcome(status))
+
+    def wait_for_imports(self, seconds: float = 60) -> None:
+        with contextlib.suppress(RuntimeError):
+            for thread in list(self.importer.threads):
+                thread.join(timeout=seconds)
+
+    def _key_of(self, key_id: str, signing: Signing) -> tuple[RSAPublicKey, Principal]:
+        return self.federation.key_of(key_id) if signing is Signing.FEDERATION else self.credentials.key_of(key_id)

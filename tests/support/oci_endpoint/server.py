@@ -1,0 +1,228 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HTTP/1.1, a thread for each connection: reads requests, applies faults, checks signatures, calls operations, writes answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import struct
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Optional, Union
+from urllib.parse import parse_qs
+
+from .context import Context, http_date, monotonic, now, timestamp
+from .faults import Fault, Faults
+from .messages import BLOCK, ConnectionLost, Request, RequestBody, Response, ServiceError, Stream
+from .request_log import Entry, RequestLog
+from .router import Router, Signing
+from .signatures import KeyLookup, authenticate
+
+ADMIN_PREFIX = "/_admin/"
+_RECEIVE_BUFFER = 4 << 20
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(
+        self, address: tuple[str, int], context: Context, router: Router, keys: KeyLookup, faults: Faults, log: RequestLog
+    ) -> None:
+        super().__init__(address, _Handler)
+        self.context = context
+        self.router = router
+        self.keys = keys
+        self.faults = faults
+        self.log = log
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        with self._open_lock:
+            self._open.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """Break what is open, as a service that goes down does."""
+        with self._open_lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, (OSError, ConnectionLost)):
+            traceback.print_exc()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The request log is kept elsewhere."""
+
+    def handle_expect_100(self) -> bool:
+        return True  # said when the body is first read
+
+    def _serve(self) -> None:
+        began = monotonic()
+        request = self._request()
+        faults = [] if request.path.startswith(ADMIN_PREFIX) else self.server.faults.take(request.method, request.target)
+        status = sent = 0
+        try:
+            response = self._answer(request, faults)
+            if not request.body.drain():
+                self.close_connection = True
+            if any(fault.action == "lost-answer" for fault in faults):
+                raise ConnectionLost("answer lost by a fault")
+            status = response.status
+            sent = self._write(request, response, faults)
+        except (ConnectionLost, OSError) as error:
+            request.note = request.note or str(error)
+            self._reset()
+        finally:
+            if not request.path.startswith(ADMIN_PREFIX):
+                self._log(request, status, sent, monotonic() - began)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _serve
+
+    def _request(self) -> Request:
+        path, _, query = self.path.partition("?")
+        length = self.headers.get("content-length") or "0"
+        body = RequestBody(self.rfile, int(length) if length.isdigit() else 0, self._send_continue)  # type: ignore[arg-type]
+        # the client's id is the first part of the request id that everything about this request bears
+        prefix = (self.headers.get("opc-request-id") or secrets.token_hex(16).upper()).partition("/")[0]
+        request_id = "/".join((prefix, secrets.token_hex(16).upper(), secrets.token_hex(16).upper()))
+        return Request(self.command, self.path, path, parse_qs(query, keep_blank_values=True), self.headers, body, request_id)
+
+    def _send_continue(self) -> None:
+        if (self.headers.get("expect") or "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _answer(self, request: Request, faults: list[Fault]) -> Response:
+        try:
+            if self.headers.get("transfer-encoding"):
+                self.close_connection = True
+                raise ServiceError(
+                    411, "MissingContentLength", "The Content-Length header is required; transfer codings are not supported."
+                )
+            self._before(request, faults)
+            route, request.params = self.server.router.resolve(request.method, request.path)
+            if not route.streams:
+                request.content = request.body.read()
+            if route.signing is not Signing.NONE:
+                request.principal = authenticate(request, route.signing, self.server.keys, self.server.context.settings.clock_skew)
+            return route.handler(request)
+        except ServiceError as error:
+            request.note = request.note or f"{error.code}: {error.message}"
+            return Response.of_error(error)
+        except (ConnectionLost, OSError):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            return Response.of_error(ServiceError(500, "InternalServerError", f"{type(error).__name__} in the endpoint: {error}"))
+
+    def _before(self, request: Request, faults: list[Fault]) -> None:
+        for fault in faults:
+            if fault.action == "delay":
+                self.server.context.stopping.wait(fault.seconds)
+            elif fault.action == "status":
+                request.note = "fault"
+                raise ServiceError(fault.status, fault.code, fault.message, dict(fault.headers))
+            elif fault.action == "reset":
+                request.body.reset_after = fault.bytes
+                request.body.drain()
+                raise ConnectionLost("reset by a fault")
+
+    def _write(self, request: Request, response: Response, faults: list[Fault]) -> int:
+        length = len(response.body) if isinstance(response.body, bytes) else response.body.length
+        headers = {"date": http_date(now()), "opc-request-id": request.id, **response.headers}
+        client_id = request.headers.get("opc-client-request-id")
+        if client_id:
+            headers["opc-client-request-id"] = client_id
+        if response.status != 204:
+            headers["content-length"] = str(length)
+        if self.close_connection:
+            headers["connection"] = "close"
+        reason = self.responses.get(response.status, ("",))[0]
+        lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        self.wfile.write("\r\n".join(lines).encode("latin-1", "replace"))
+        if request.method == "HEAD":
+            return 0
+        sent = 0
+        limit = next((fault.bytes for fault in faults if fault.action == "truncate"), None)
+        rate = next((fault.rate for fault in faults if fault.action == "slow"), None)
+        for block in _blocks(response.body, rate):
+            if limit is not None and sent + len(block) > limit:
+                self.wfile.write(block[: limit - sent])
+                self._close_cleanly()
+                request.note = "truncated by a fault"
+                return limit
+            self.wfile.write(block)
+            sent += len(block)
+            if rate:
+                self.server.context.stopping.wait(len(block) / rate)
+        if sent != length:
+            raise ConnectionLost(f"{sent} of {length} bytes could be read")
+        return sent
+
+    def _close_cleanly(self) -> None:
+        """End the answer early with FIN, not RST: what was sent arrives."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_WR)
+
+    def _reset(self) -> None:
+        """Close with RST, so that the client sees a broken connection and not an end."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+
+    def _log(self, request: Request, status: int, sent: int, seconds: float) -> None:
+        principal: Optional[str] = request.principal.kind if request.principal else None
+        agent = request.headers.get("user-agent") or ""
+        moment = timestamp(now())
+        entry = Entry(
+            moment,
+            request.method,
+            request.target,
+            status,
+            request.body.received,
+            sent,
+            round(seconds, 6),
+            request.id,
+            principal,
+            agent,
+            request.note,
+        )
+        self.server.log.add(entry)
+
+
+def _blocks(body: Union[bytes, Stream], rate: Optional[int]) -> Iterator[bytes]:
+    blocks = iter((body,)) if isinstance(body, bytes) else body.blocks()
+    if rate is None:
+        yield from blocks
+        return
+    step = max(1, min(BLOCK, rate // 10))
+    for block in blocks:
+        for at in range(0, len(block), step):
+            yield block[at : at + step]
