@@ -94,6 +94,8 @@ def receive(body: RequestBody, folder: Path, content_md5: Optional[str]) -> Segm
     view = memoryview(bytearray(min(BLOCK, body.length) or 1))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        if body.length:
+            os.posix_fallocate(descriptor, 0, body.length)  # writes into allocated space are many times quicker
         while size := body.readinto(view):
             digest.update(view[:size])
             written = 0

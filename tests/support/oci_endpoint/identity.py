@@ -35,8 +35,8 @@ class Identity:
         parent = self._context.tenancy
         with self._context.lock:
             for name in path.split("/"):
-                siblings = (item for item in self._compartments.values() if item["compartmentId"] == parent)
-                found: dict[str, Any] = next((item for item in siblings if item["name"] == name), None) or self._create(parent, name)
+                known = [item for item in self._compartments.values() if (item["compartmentId"], item["name"]) == (parent, name)]
+                found = known[0] if known else self._create(parent, name)
                 parent = found["id"]
             self._compartments[parent].update(lifecycleState=state, isAccessible=accessible)
         return parent

@@ -27,7 +27,6 @@ from .router import Router, Signing
 from .signatures import KeyLookup, authenticate
 
 ADMIN_PREFIX = "/_admin/"
-_RECEIVE_BUFFER = 4 << 20
 
 
 class Server(ThreadingHTTPServer):
@@ -49,7 +48,6 @@ class Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         with self._open_lock:
             self._open.add(connection)
         return connection, address
