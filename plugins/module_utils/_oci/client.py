@@ -1,0 +1,134 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One client for each service, made when it is first used, with one way to retry."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._errors import OcneError
+from .auth import Identity, identify
+from .sdk import doing, sdk
+
+#: Seconds to connect, and seconds without a byte while an answer is awaited.
+_TIMEOUT = (10.0, 60.0)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and how long a call is tried again: exponential, with jitter; times in seconds."""
+
+    attempts: int = 8
+    first_pause: float = 1.0
+    longest_pause: float = 30.0
+    total: float = 600.0
+
+
+class Interrupted(Exception):
+    """The run ends: a call that waits for its next try is given up."""
+
+
+class Clients:
+    """The services of one region, as one identity.
+
+    :param params: the module's parameters with the options of auth.ARGUMENTS.
+    """
+
+    retry = Retry()
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        self._ended = threading.Event()
+
+    @cached_property
+    def identity(self) -> Identity:
+        return identify(self._params)
+
+    @cached_property
+    def identity_service(self) -> Any:
+        return self._client("identity", "identity", "IdentityClient")
+
+    @cached_property
+    def object_storage(self) -> Any:
+        return self._client("object_storage", "object_storage", "ObjectStorageClient")
+
+    @cached_property
+    def compute(self) -> Any:
+        return self._client("compute", "core", "ComputeClient")
+
+    @cached_property
+    def work_requests(self) -> Any:
+        return self._client("work_requests", "work_requests", "WorkRequestClient")
+
+    def end(self) -> None:
+        """Let no call of another thread than the main one go on: that one may still have to clean up."""
+        self._ended.set()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    def _client(self, service: str, module: str, name: str) -> Any:
+        oci = sdk()
+        identity = self.identity
+        endpoint = (self._params["endpoints"] or {}).get(service)
+        options: dict[str, Any] = {
+            "retry_strategy": self._retry_strategy(),
+            "circuit_breaker_strategy": oci.circuit_breaker.NoCircuitBreakerStrategy(),
+            "timeout": _TIMEOUT,
+        }
+        if identity.signer is not None:
+            options["signer"] = identity.signer
+        if endpoint:
+            options["service_endpoint"] = _checked_endpoint(service, endpoint)
+        elif not identity.config.get("region"):
+            raise OcneError("The region is not known.", "Set region, OCI_REGION, or endpoints for every service.")
+        client = getattr(sdk(module), name)(dict(identity.config), **options)
+        if self._params["cert_bundle"]:
+            client.base_client.session.verify = self._params["cert_bundle"]
+        return client
+
+    def _retry_strategy(self) -> Any:
+        retry = sdk("retry")
+        strategy = retry.RetryStrategyBuilder(
+            max_attempts=self.retry.attempts,
+            total_elapsed_time_seconds=self.retry.total,
+            retry_base_sleep_time_seconds=self.retry.first_pause,
+            retry_max_wait_between_calls_seconds=self.retry.longest_pause,
+            backoff_type=retry.BACKOFF_FULL_JITTER_EQUAL_ON_THROTTLE_VALUE,
+        ).get_retry_strategy()
+        pause = sdk("retry.retry_sleep_utils").get_exponential_backoff_with_equal_jitter_sleep_time
+
+        def wait(attempt: int, error: BaseException) -> None:
+            seconds = pause(self.retry.first_pause, 2, self.retry.longest_pause, attempt)
+            if threading.current_thread() is threading.main_thread():
+                time.sleep(seconds)
+            elif self._ended.wait(seconds):
+                raise Interrupted from error
+
+        strategy.do_sleep = wait
+        return strategy
+
+
+def _checked_endpoint(service: str, endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OcneError(f"endpoints: {service} is {endpoint!r}, which is no URL.", "Give it as https://host[:port].")
+    return endpoint.rstrip("/")
+
+
+def every(what: str, call: Any, *args: Any, **kwargs: Any) -> list[Any]:
+    """All items of a list call, page after page.
+
+    :param what: the thing listed, for messages.
+    """
+    with doing(f"list {what}"):
+        return list(sdk("pagination").list_call_get_all_results(call, *args, **kwargs).data)

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""state: present. The image is there, with its content, tags, capabilities and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .._errors import OcneError
+from .._files import locked
+from .._imagebuild.progress import Progress, silent
+from .._module import Plan
+from . import capabilities, images
+from .artefact import Artefact
+from .client import Clients
+from .importing import Decision, Observed, Wanted, actions, decide, difference, observe, place_of, wanted
+from .objects import CONTENT_KEY, Place, StoredObject
+from .sdk import OciError, sdk
+from .undo import Undo
+from .upload import Upload
+from .work_requests import Deadline, WorkFailed, find_work_request, follow
+
+#: A pre-authenticated request outlives the wait for its import by this much, for a service that is late.
+_GRACE = timedelta(hours=1)
+
+
+class Present:
+    """The step behind ocne_oci_import, state: present."""
+
+    def __init__(self, params: dict[str, Any], progress: Progress = silent) -> None:
+        self._params = params
+        self._progress = progress
+        self._clients = Clients(params)
+
+    def plan(self) -> Plan:
+        want = wanted(self._params)
+        place = place_of(self._clients, self._params)
+        seen = observe(self._clients, self._params["compartment"], place, want)
+        decision = decide(seen, want)
+        before, after = difference(decision, seen, want, place)
+        return Plan(actions(decision, seen, want, place), before, after, _result(seen.image, want, place, seen.stored, 0), want)
+
+    def apply(self, plan: Plan) -> Mapping[str, Any]:
+        want: Wanted = plan.context
+        place = place_of(self._clients, self._params)
+        seen = observe(self._clients, self._params["compartment"], place, want)
+        seen.journal.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(seen.journal.path, self._params["wait_timeout"]):
+            # What another run has done while this one waited is not done again.
+            seen = observe(self._clients, seen.compartment, place, want)
+            run = _Run(self._clients, self._params, self._progress, want, place, seen)
+            run.carry_out(decide(seen, want))
+        return {"changed": run.changed, **_result(run.image, want, place, run.stored, run.uploaded)}
+
+
+class _Run:
+    """One decision being carried out."""
+
+    def __init__(self, clients: Clients, params: Mapping[str, Any], progress: Progress, want: Wanted, place: Place, seen: Observed) -> None:
+        self._clients = clients
+        self._params = params
+        self._progress = progress
+        self._want = want
+        self._place = place
+        self._seen = seen
+        self._undo = Undo()
+        self._still_read = False
+        self.image = seen.image
+        self.stored = seen.stored
+        self.uploaded = 0
+        self.changed = False
+
+    def carry_out(self, decision: Decision) -> None:
+        with self._undo:
+            if decision.remove_leftovers:
+                self._remove_leftovers(decision.upload)
+            if decision.create_bucket:
+                self._place.create_bucket(self._seen.compartment)
+                self.changed = True
+            if decision.upload:
+                self._upload()
+            deadline = Deadline(self._params["wait_timeout"])
+            if decision.import_image:
+                self._import(deadline, decision.wait)
+            elif decision.wait:
+                self._await(self.image, "", deadline)
+            if decision.set_tags:
+                self.image = images.set_tags(self._clients, self.image, self._want.more_tags)
+                self.changed = True
+            if decision.set_capabilities:
+                self.changed |= capabilities.set_capabilities(self._clients, self._seen.compartment, self.image.id)
+            if decision.set_shapes:
+                self._set_shapes()
+            self._undo.forget()
+        if decision.remove_object:
+            self._remove_object()
+
+    def _remove_leftovers(self, upload_follows: bool) -> None:
+        """What the journal names. An upload that is to go on is left to it."""
+        journal = self._seen.journal
+        for identifier in list(journal.preauthenticated_requests):
+            self._place.delete_preauthenticated_request(identifier)
+            journal.drop_preauthenticated_request(identifier)
+        if journal.upload_id and not upload_follows:
+            self._place.abort_upload(journal.upload_id)
+            journal.end_upload()
+        self.changed = True
+
+    def _upload(self) -> None:
+        with Artefact(self._want.source, self._want.metadata) as artefact:
+            upload = Upload(
+                self._clients, artefact, self._want.object_metadata, self._place, self._seen.journal, self._seen.stored, self._progress
+            )
+            self.stored = upload.run(before_commit=self._await_readers)
+            self.uploaded = upload.sent
+        self.changed = True
+        if not self._want.keep_object:
+            self._undo.add(str(self._place), self._undo_object)
+
+    def _await_readers(self) -> None:
+        """The object that is about to be replaced may be on its way into another image: let that end first."""
+        if self._seen.stored is None:
+            return
+        deadline = Deadline(self._params["wait_timeout"])
+        for image in self._coming(str(self._seen.stored.metadata.get(CONTENT_KEY))):
+            try:
+                images.await_available(self._clients, image.id, deadline)
+            except WorkFailed:
+                continue
+
+    def _coming(self, content: str) -> list[Any]:
+        """Images of ours, under any name, whose import of this content is under way."""
+        found = images.with_tags(images.our_images(self._clients, self._seen.compartment, None), {images.CONTENT_TAG: content})
+        return [image for image in found if image.lifecycle_state in images.COMING]
+
+    def _import(self, deadline: Deadline, wait: bool) -> None:
+        want, clients = self._want, self._clients
+        if found := self._same_images():  # another run was faster while this one uploaded
+            self.image = found[0]
+            if wait:
+                self._await(self.image, "", deadline)
+            return
+        request = ""
+        if self._params["import_through"] != "preauthenticated_request":
+            try:
+                self.image, request = images.import_image(
+                    clients, self._seen.compartment, want.display_name, want.all_tags, self._place, None
+                )
+            except OciError as error:
+                if self._params["import_through"] == "object" or not images.refuses_object(error):
+                    raise
+                # A federated user or a principal may not read the object through the image service, but may hand on its URL.
+                request = self._import_by_url(deadline)
+        else:
+            request = self._import_by_url(deadline)
+        self.changed = True
+        self._undo.add(f"image {self.image.id}", self._undo_image)
+        if not wait:
+            return
+        self._await(self.image, request, deadline)
+        self._drop_preauthenticated_requests()
+        self._yield_to_first(deadline)
+
+    def _import_by_url(self, deadline: Deadline) -> str:
+        """Import through a pre-authenticated request; the work request's id."""
+        expires = datetime.now(timezone.utc) + timedelta(seconds=deadline.seconds) + _GRACE
+        identifier, url = self._place.preauthenticate(f"import {self._want.display_name}", expires)
+        self._seen.journal.add_preauthenticated_request(identifier)
+        self._undo.add("the pre-authenticated request", self._undo_preauthenticated_requests)
+        self.image, request = images.import_image(
+            self._clients, self._seen.compartment, self._want.display_name, self._want.all_tags, self._place, url
+        )
+        return request
+
+    def _await(self, image: Any, request: str, deadline: Deadline) -> None:
+        what = f"Import of image {image.id} ({image.display_name})"
+        request = request or find_work_request(self._clients, self._seen.compartment, image.id)
+        if request:
+            follow(self._clients, request, what, deadline, self._progress)
+        self.image = images.await_available(self._clients, image.id, deadline)
+
+    def _same_images(self) -> list[Any]:
+        found = images.our_images(self._clients, self._seen.compartment, self._want.display_name)
+        return images.with_tags(found, self._want.tags)
+
+    def _yield_to_first(self, deadline: Deadline) -> None:
+        """Two runs on two hosts can have begun the same import at the same moment: the older image stays."""
+        first = min(self._same_images(), key=lambda image: (image.time_created, image.id), default=self.image)
+        if first.id == self.image.id:
+            return
+        mine = self.image
+        try:
+            self._await(first, "", deadline)
+        except WorkFailed:
+            self.image = mine
+            return
+        images.delete_image(self._clients, mine.id)
+        self._undo.forget()
+
+    def _set_shapes(self) -> None:
+        wanted_shapes = self._seen.wanted_shapes
+        assert wanted_shapes is not None
+        if not wanted_shapes:
+            raise OcneError(
+                f"The service has no shape for {self._want.architecture} in compartment {self._seen.compartment}.",
+                "Choose a region that has one, or another architecture.",
+            )
+        present = capabilities.shapes_of(self._clients, self.image.id)
+        if present != wanted_shapes:
+            capabilities.set_shapes(self._clients, self.image.id, present, wanted_shapes)
+            self.changed = True
+
+    def _remove_object(self) -> None:
+        # Another image, under another name, may still be made from it; its run removes it.
+        if self.stored and not self._coming(self._want.content) and self._place.delete(self.stored.etag):
+            self.changed = True
+            self.stored = None
+
+    def _drop_preauthenticated_requests(self) -> None:
+        for identifier in list(self._seen.journal.preauthenticated_requests):
+            self._place.delete_preauthenticated_request(identifier)
+            self._seen.journal.drop_preauthenticated_request(identifier)
+
+    def _undo_image(self) -> None:
+        try:
+            images.delete_image(self._clients, self.image.id, patient=False)
+        except OciError as error:
+            self._still_read = True
+            if error.status != 409:
+                raise
+            raise OcneError(
+                "it cannot be deleted while it is imported. Run again to take it over, or with state=absent to remove it."
+            ) from error
+
+    def _undo_object(self) -> None:
+        self._refuse_if_read()
+        assert self.stored is not None
+        self._place.delete(self.stored.etag)
+
+    def _undo_preauthenticated_requests(self) -> None:
+        self._refuse_if_read()
+        self._drop_preauthenticated_requests()
+
+    def _refuse_if_read(self) -> None:
+        if self._still_read:
+            raise OcneError("the import reads it. The next run removes it.")
+
+
+def _result(image: Any, want: Wanted, place: Place, stored: StoredObject | None, uploaded: int) -> dict[str, Any]:
+    unknown = {"id": None, "display_name": want.display_name, "freeform_tags": want.all_tags}
+    return {
+        "image": sdk("util").to_dict(image) if image else unknown,
+        "object": object_result(place, stored),
+        "uploaded_bytes": uploaded,
+    }
+
+
+def object_result(place: Place, stored: StoredObject | None) -> dict[str, Any] | None:
+    """The object, as the module returns it."""
+    if stored is None:
+        return None
+    return {
+        "namespace_name": place.namespace,
+        "bucket_name": place.bucket,
+        "object_name": place.name,
+        "etag": stored.etag,
+        "size": stored.size,
+    }
