@@ -25,12 +25,15 @@ def _says_it(data: Mapping[str, Any]) -> bool:
 
 
 def schemas_of(clients: Clients, compartment: str, image: str) -> list[Any]:
-    return every(
+    """The image's schemas with their data, which a list leaves out."""
+    listed = every(
         f"capability schemas of image {image}",
         clients.compute.list_compute_image_capability_schemas,
         compartment_id=compartment,
         image_id=image,
     )
+    with doing(f"get the capability schema of image {image}"):
+        return [clients.compute.get_compute_image_capability_schema(schema.id).data for schema in listed]
 
 
 def set_capabilities(clients: Clients, compartment: str, image: str) -> bool:

@@ -19,7 +19,6 @@ from .._imagebuild.errors import BuildError
 from . import capabilities, images
 from .artefact import Source, open_source
 from .client import Clients
-from .compartments import compartment_id
 from .journal import JOURNALS_FOLDER, Journal, journal_path, read_journal
 from .metadata import CAPABILITIES, PROCESSORS, image_metadata
 from .objects import CONTENT_KEY, METADATA_KEY, Place, StoredObject
@@ -110,8 +109,10 @@ def journal_of(place: Place) -> Journal:
 
 
 def observe(clients: Clients, compartment: str, place: Place, want: Wanted) -> Observed:
-    """Look, and change nothing. Few calls where all is as it should be."""
-    compartment = compartment_id(clients, compartment)
+    """Look, and change nothing. Few calls where all is as it should be.
+
+    :param compartment: its OCID.
+    """
     found = images.with_tags(images.our_images(clients, compartment, want.display_name), want.tags)
     image = found[0] if found else None
     usable: Any = image if image is not None and image.lifecycle_state in images.USABLE else None
@@ -225,10 +226,16 @@ def difference(decision: Decision, seen: Observed, want: Wanted, place: Place) -
 def _image_state(seen: Observed, want: Wanted) -> dict[str, Any]:
     if seen.image is None:
         return {}
-    state = {"id": seen.image.id, "display_name": seen.image.display_name, "state": seen.image.lifecycle_state}
-    state["tags"] = dict(seen.image.freeform_tags)
-    state["capabilities"] = dict(CAPABILITIES) if seen.capable and not want.private_cloud else None
-    state["shapes"] = sorted(seen.shapes) if seen.wanted_shapes is not None else None
+    state = {
+        "id": seen.image.id,
+        "display_name": seen.image.display_name,
+        "state": seen.image.lifecycle_state,
+        "tags": dict(seen.image.freeform_tags),
+    }
+    if seen.capable and not want.private_cloud:
+        state["capabilities"] = dict(CAPABILITIES)
+    if seen.wanted_shapes is not None:
+        state["shapes"] = sorted(seen.shapes)
     return state
 
 

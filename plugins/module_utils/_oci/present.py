@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from .._errors import OcneError
@@ -17,6 +18,7 @@ from .._module import Plan
 from . import capabilities, images
 from .artefact import Artefact
 from .client import Clients
+from .compartments import compartment_id
 from .importing import Decision, Observed, Wanted, actions, decide, difference, observe, place_of, wanted
 from .objects import CONTENT_KEY, Place, StoredObject
 from .sdk import OciError, sdk
@@ -39,19 +41,19 @@ class Present:
     def plan(self) -> Plan:
         want = wanted(self._params)
         place = place_of(self._clients, self._params)
-        seen = observe(self._clients, self._params["compartment"], place, want)
+        seen = observe(self._clients, compartment_id(self._clients, self._params["compartment"]), place, want)
         decision = decide(seen, want)
         before, after = difference(decision, seen, want, place)
-        return Plan(actions(decision, seen, want, place), before, after, _result(seen.image, want, place, seen.stored, 0), want)
+        result = _result(seen.image, want, place, seen.stored, 0)
+        return Plan(actions(decision, seen, want, place), before, after, result, (want, place, seen))
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
-        want: Wanted = plan.context
-        place = place_of(self._clients, self._params)
-        seen = observe(self._clients, self._params["compartment"], place, want)
-        seen.journal.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(seen.journal.path, self._params["wait_timeout"]):
+        want, place, planned = plan.context
+        journal: Path = planned.journal.path
+        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(journal, self._params["wait_timeout"]):
             # What another run has done while this one waited is not done again.
-            seen = observe(self._clients, seen.compartment, place, want)
+            seen = observe(self._clients, planned.compartment, place, want)
             run = _Run(self._clients, self._params, self._progress, want, place, seen)
             run.carry_out(decide(seen, want))
         return {"changed": run.changed, **_result(run.image, want, place, run.stored, run.uploaded)}
