@@ -48,16 +48,26 @@ class Credentials:
         self.config_file = folder / "config"
         self.tokens = TokenIssuer()
         self.api_key = self._make_api_key(folder / "oci_api_key.pem")
+        self._folder = folder
         self._session_key = new_key()
         _write_secret(folder / "session_key.pem", pem(self._session_key))
         self._session_token_file = folder / "session_token"
         self.renew_session()
-        self._write_config(folder, region)
+        self._write_config(region)
 
     def renew_session(self, lifetime: float = 3600) -> None:
         """Write a fresh security token for the profile SESSION; a negative lifetime leaves an expired one."""
         principal = Principal("session", self.tenancy, self.user)
         _write_secret(self._session_token_file, self.tokens.issue(principal, self._session_key.public_key(), lifetime).encode())
+
+    def make_resource_session(self, subject: str) -> tuple[Path, Path]:
+        """Files with a security token and a private key of a resource."""
+        key = new_key()
+        token = self.tokens.issue(Principal("resource", self.tenancy, subject), key.public_key(), res_tenant=self.tenancy)
+        paths = self._folder / "resource_token", self._folder / "resource_key.pem"
+        _write_secret(paths[0], token.encode())
+        _write_secret(paths[1], pem(key))
+        return paths
 
     def key_of(self, key_id: str) -> tuple[rsa.RSAPublicKey, Principal]:
         """The key and the owner that a signature's key id stands for.
@@ -80,11 +90,11 @@ class Credentials:
         fingerprint = ":".join(digest[at : at + 2] for at in range(0, 32, 2))
         return ApiKey(self.tenancy, self.user, fingerprint, path, key.public_key())
 
-    def _write_config(self, folder: Path, region: str) -> None:
+    def _write_config(self, region: str) -> None:
         common = {"user": self.user, "tenancy": self.tenancy, "region": region, "fingerprint": self.api_key.fingerprint}
         config = configparser.ConfigParser()
         config["DEFAULT"] = {**common, "key_file": str(self.api_key.key_file)}
-        config["SESSION"] = {"key_file": str(folder / "session_key.pem"), "security_token_file": str(self._session_token_file)}
+        config["SESSION"] = {"key_file": str(self._folder / "session_key.pem"), "security_token_file": str(self._session_token_file)}
         _write_secret(self.config_file, b"")
         with self.config_file.open("w") as file:
             config.write(file)

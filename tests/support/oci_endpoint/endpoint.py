@@ -128,6 +128,24 @@ class Endpoint:
             "federation_endpoint": f"{self.url}/v1/x509",
         }
 
+    def client_environment(self) -> dict[str, str]:
+        """Variables with which the command-line client talks to this endpoint, signing with the API key."""
+        return {"OCI_CLI_CONFIG_FILE": str(self.config_file), "OCI_CLI_ENDPOINT": self.url}
+
+    def instance_environment(self) -> dict[str, str]:
+        """Variables that make a client find an instance's identity here; the command-line client reads the second one only."""
+        return {"OCI_METADATA_BASE_URL": f"{self.url}/opc/v2", "OCI_CLI_FEDERATION_ENDPOINT": f"{self.url}/v1/x509"}
+
+    def resource_environment(self) -> dict[str, str]:
+        """Variables of a resource principal, version 2.2, with a fresh token (SDK `get_resource_principals_signer`)."""
+        token, key = self.credentials.make_resource_session(self._context.ocid("fnfunc"))
+        return {
+            "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2",
+            "OCI_RESOURCE_PRINCIPAL_RPST": str(token),
+            "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM": str(key),
+            "OCI_RESOURCE_PRINCIPAL_REGION": self.settings.region,
+        }
+
     def add_compartment(self, path: str) -> str:
         """The OCID of the compartment `path`, names separated by slashes, made with its parents where missing."""
         return self.identity.add_compartment(path)
