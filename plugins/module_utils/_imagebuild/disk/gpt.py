@@ -1,0 +1,78 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The GUID partition table.
+
+Source: UEFI Specification 2.10, chapter 5 (GUID Partition Table Disk Layout).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from ..errors import BuildError, Unsupported
+from .device import Device
+
+_HEADER = struct.Struct("<8s4sIIIQQQQ16sQIII")
+_ENTRY = struct.Struct("<16s16sQQQ72s")
+_SIGNATURE = b"EFI PART"
+_SECTOR_SIZES = (512, 4096)
+_MOST_ENTRIES = 1024
+
+
+@dataclass(frozen=True)
+class GptEntry:
+    """A partition. number: 1-based; start and size in bytes."""
+
+    number: int
+    start: int
+    size: int
+    name: str
+
+
+def read_gpt(disk: Device) -> list[GptEntry]:
+    """The used entries of the partition table, by the primary header or, where that is damaged, by the backup."""
+    damage = ""
+    for sector in _SECTOR_SIZES:
+        for lba in (1, disk.size // sector - 1):
+            if lba < 1 or (lba + 1) * sector > disk.size or disk.read(lba * sector, 8) != _SIGNATURE:
+                continue
+            try:
+                return _read_table(disk, sector, lba)
+            except BuildError as error:
+                damage = damage or error.message
+    if damage:
+        raise BuildError(damage, "Both copies of the partition table are unusable: fetch the image again.")
+    raise BuildError(f"{disk.name}: there is no GUID partition table.", "Give the disk image of a machine that boots by UEFI.")
+
+
+def _read_table(disk: Device, sector: int, lba: int) -> list[GptEntry]:
+    block = disk.read(lba * sector, sector)
+    fields = _HEADER.unpack_from(block)
+    length, crc, own_lba = fields[2], fields[3], fields[5]
+    table_lba, count, entry_size, table_crc = fields[10:14]
+    where = f"{disk.name}: the partition table header at {lba * sector}"
+    if not _HEADER.size <= length <= sector:
+        raise BuildError(f"{where} says it is {length} bytes long.")
+    if zlib.crc32(block[:16] + bytes(4) + block[20:length]) != crc or own_lba != lba:
+        raise BuildError(f"{where} is damaged (checksum).")
+    if count > _MOST_ENTRIES or entry_size not in (128, 256, 512):
+        raise Unsupported(f"{where} describes {count} entries of {entry_size} bytes.")
+    if (table_lba * sector) + count * entry_size > disk.size:
+        raise BuildError(f"{where} points beyond the disk.")
+    table = disk.read(table_lba * sector, count * entry_size)
+    if zlib.crc32(table) != table_crc:
+        raise BuildError(f"{where}: the entries are damaged (checksum).")
+    found = []
+    for index in range(count):
+        kind, _, first, last, _, name = _ENTRY.unpack_from(table, index * entry_size)
+        if kind == bytes(16):
+            continue
+        label = name.decode("utf-16-le", "replace").partition("\0")[0]
+        if not first <= last or (last + 1) * sector > disk.size:
+            raise BuildError(f"{disk.name}: partition {index + 1} ({label!r}) lies outside of the disk.", "The image may be truncated.")
+        found.append(GptEntry(index + 1, first * sector, (last + 1 - first) * sector, label))
+    return found
