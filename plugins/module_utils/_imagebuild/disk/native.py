@@ -1,0 +1,172 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The engine that edits a disk image in user space: no mount, no virtual machine, no privilege."""
+
+from __future__ import annotations
+
+import stat
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import BuildError, Unsupported
+from .device import Device, HostFile, Window
+from .gpt import GptEntry, read_gpt
+from .image import Image, open_image
+from .interface import Edit, Entry, FileStat, Partition, RemoveFile, WriteFile
+from .vfat import volume_id
+from .xfs.editor import Editor
+from .xfs.geometry import is_xfs, read_geometry
+from .xfs.inode import FILE_TYPES
+from .xfs.symlink import read_symlink
+from .xfs.tree import Tree
+from .xfs.volume import Volume
+from .xfs.xattr import read_label
+
+_TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
+_ENTRY_TYPES = {number: _TYPES.get(kind, "other") for kind, number in FILE_TYPES.items()}
+_ENCODING = "utf-8"
+
+
+def _encode(path: str) -> bytes:
+    return path.encode(_ENCODING, "surrogateescape")
+
+
+def _decode(path: bytes) -> str:
+    return path.decode(_ENCODING, "surrogateescape")
+
+
+class NativeFilesystem:
+    """Read access to an XFS partition; see interface.Filesystem."""
+
+    def __init__(self, partition: Partition, device: Device) -> None:
+        self.partition = partition
+        self._tree = Tree(Volume(device))
+
+    def stat(self, path: str) -> FileStat:
+        inode = self._tree.lookup(_encode(path), follow=False).inode
+        disk = inode.disk
+        return FileStat(
+            type=_TYPES.get(inode.type, "other"),
+            mode=stat.S_IMODE(disk.mode),
+            uid=disk.uid,
+            gid=disk.gid,
+            size=disk.size,
+            links=disk.nlink,
+            target=_decode(read_symlink(inode)) if inode.type == stat.S_IFLNK else "",
+            selinux=_decode(read_label(inode).rstrip(b"\0")),
+        )
+
+    def list(self, path: str) -> Sequence[Entry]:
+        location = self._tree.lookup_directory(_encode(path))
+        names = self._tree.directory(location.inode).names
+        return sorted((Entry(_decode(name), _ENTRY_TYPES.get(kind, "other")) for name, _, kind in names), key=lambda entry: entry.name)
+
+    def read(self, path: str, limit: int = 1 << 20) -> bytes:
+        inode = self._tree.lookup(_encode(path)).inode
+        if inode.type == stat.S_IFDIR:
+            raise IsADirectoryError(path)
+        if inode.type != stat.S_IFREG:
+            raise BuildError(f"{self._tree.volume.geometry.name}: {path} is no regular file.")
+        return inode.read(limit)
+
+    def resolve(self, path: str) -> str:
+        return _decode(self._tree.lookup(_encode(path)).path)
+
+    def find(self, path: str, name: str) -> Sequence[str]:
+        return [_decode(found) for found in self._tree.find(_encode(path), _encode(name))]
+
+
+class NativeDisk:
+    """See interface.Disk."""
+
+    engine = "native"
+
+    def __init__(self, path: Path, writable: bool) -> None:
+        self._file = HostFile(path, writable)
+        try:
+            self._image = open_image(self._file)
+            self.partitions: Sequence[Partition] = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
+        except BaseException:
+            self._file.close()
+            raise
+
+    def filesystem(self, label: str) -> NativeFilesystem:
+        partition = self._xfs_partition(label)
+        return NativeFilesystem(partition, _window(self._image, partition))
+
+    def apply(self, edits: Sequence[Edit], timestamp: int) -> None:
+        self._file.commit(self._plan(edits, timestamp))
+        self._image = open_image(self._file)
+        self.partitions = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
+
+    def check(self, edits: Sequence[Edit], timestamp: int) -> None:
+        self._plan(edits, timestamp)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> NativeDisk:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _xfs_partition(self, label: str) -> Partition:
+        named = [partition for partition in self.partitions if partition.label == label]
+        if len(named) != 1:
+            labels = ", ".join(repr(partition.label) for partition in self.partitions)
+            raise BuildError(f"{self._file.name}: {len(named)} partitions are labelled {label!r} (there are: {labels}).")
+        if named[0].filesystem != "xfs":
+            found = named[0].filesystem or "no known filesystem"
+            raise BuildError(f"{self._file.name}: partition {label!r} holds {found} instead of XFS.")
+        return named[0]
+
+    def _plan(self, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
+        """The writes to the host file, checked by a fresh reader that goes through them."""
+        writes: dict[int, bytes] = {}
+        for label in dict.fromkeys(edit.partition for edit in edits):
+            partition = self._xfs_partition(label)
+            planned = plan_partition(_window(self._image, partition), [edit for edit in edits if edit.partition == label], timestamp)
+            writes.update({partition.start + offset: data for offset, data in planned.items()})
+        return self._image.plan(writes)
+
+
+def plan_partition(device: Device, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
+    """The writes (offset in the partition: bytes) that carry out these edits of one XFS partition."""
+    editor = Editor(Volume(device), timestamp)
+    for edit in edits:
+        if isinstance(edit, WriteFile):
+            editor.write_file(_encode(edit.path), edit.content, edit.mode)
+        elif isinstance(edit, RemoveFile):
+            editor.remove_file(_encode(edit.path))
+        else:
+            editor.set_uuid(uuid.UUID(edit.uuid))
+    return editor.finish()
+
+
+def _window(image: Image, partition: Partition) -> Window:
+    return Window(image, partition.start, partition.size, f"{image.name}, partition {partition.label!r}")
+
+
+def _recognise(image: Image, entry: GptEntry) -> Partition:
+    window = Window(image, entry.start, entry.size, f"{image.name}, partition {entry.name!r}")
+    filesystem, identity = "", ""
+    if is_xfs(window):
+        filesystem = "xfs"
+        try:
+            identity = str(read_geometry(window).uuid)
+        except Unsupported:
+            identity = ""
+    else:
+        serial = volume_id(window)
+        if serial is not None:
+            filesystem, identity = "vfat", serial
+    return Partition(entry.number, entry.name, entry.start, entry.size, filesystem, identity)
+
+
+def open_native(path: Path, writable: bool) -> NativeDisk:
+    """Open a raw or qcow2 disk image with a GUID partition table."""
+    return NativeDisk(path, writable)
