@@ -16,8 +16,10 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
 from ..errors import BuildError
 from .interface import Edit, Entry, FileStat, Filesystem, Partition, RemoveFile, SetUuid, WriteFile
@@ -156,10 +158,10 @@ class GuestfsDisk:
         folder = self.call("realpath", folder).strip()
         path = f"{folder}/{PurePosixPath(edit.path).name}"
         like = _stat(self, path)
-        new = f"{path}.ocne-new"
-        self.upload(edit.content, new)
         mode, uid, gid = (like.mode, like.uid, like.gid) if like else (edit.mode, 0, 0)
         label = like.selinux if like else self._label_beside(folder)
+        new = f"{path}.ocne-new"
+        self.upload(edit.content, new)
         self.call("chmod", f"0{mode:o}", new)
         self.call("chown", str(uid), str(gid), new)
         self._set_label(new, label)
@@ -232,7 +234,7 @@ class _GuestfsFilesystem:
             listing = Path(folder, "list")
             self._disk.call("find0", path, str(listing))
             names = listing.read_bytes().decode("utf-8", "surrogateescape").split("\0")
-        found = [f"{path.rstrip('/')}/{each}" for each in names if each.rpartition("/")[2] == name]
+        found = [f"{path.rstrip('/')}/{each.lstrip('/')}" for each in names if each.rpartition("/")[2] == name]
         return sorted(each for each in found if self.stat(each).type in ("file", "symlink"))
 
 
@@ -252,7 +254,7 @@ def _stat(disk: GuestfsDisk, path: str) -> FileStat | None:
 
 
 class _Shell:
-    """A guestfish that listens, and calls to it."""
+    """A guestfish that reads commands from a pipe. It ends, and its appliance with it, when this process does."""
 
     def __init__(self, path: Path, writable: bool) -> None:
         program = shutil.which("guestfish")
@@ -260,57 +262,79 @@ class _Shell:
             raise BuildError(
                 "libguestfs is not installed: there is no program guestfish.", "Install libguestfs-tools, or use engine: native."
             )
-        self._program = program
-        self._pid = 0
-        self._environment = {**os.environ, "LC_ALL": "C"}
-        self._environment.setdefault("LIBGUESTFS_BACKEND", "direct")
+        self._command = [program, "--rw" if writable else "--ro", "--format=qcow2", "-a", str(path)]
+        environment = {**os.environ, "LC_ALL": "C"}
+        environment.setdefault("LIBGUESTFS_BACKEND", "direct")
         try:
-            self._start(path, writable)
+            self._start(environment)
         except BuildError:
             # A /dev/kvm that exists need not work: emulation takes longer and needs nothing.
-            if "LIBGUESTFS_BACKEND_SETTINGS" in self._environment:
+            if "LIBGUESTFS_BACKEND_SETTINGS" in environment:
                 raise
-            self._environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
-            self._start(path, writable)
+            self._start({**environment, "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"})
 
     def call(self, *command: str) -> str:
-        process = self._run([f"--remote={self._pid}", "--", *command])
-        if process.returncode == 0:
-            return process.stdout.decode("utf-8", "surrogateescape")
-        said = process.stderr.decode(errors="replace").strip().replace("libguestfs: error: ", "")
-        if "No such file or directory" in said:
+        """What the command prints."""
+        mark = f"end of {uuid4()}"
+        # With '-' before it a command that fails does not end the shell.
+        self._write(f"-{' '.join([command[0], *map(_quoted, command[1:])])}\n-echo {_quoted(mark)}\n")
+        printed = self._read_until(mark, command)
+        said = [line.partition("libguestfs: error: ")[2] for line in printed.splitlines() if "libguestfs: error: " in line]
+        if not said:
+            return printed
+        if "No such file or directory" in said[0]:
             raise FileNotFoundError(command[-1])
-        if "Not a directory" in said:
+        if "Not a directory" in said[0]:
             raise NotADirectoryError(command[-1])
-        raise BuildError(f"libguestfs could not {' '.join(command)}: {said}.")
+        raise BuildError(f"libguestfs could not {' '.join(command)}: {' '.join(said)}.")
 
     def close(self) -> None:
-        if self._pid:
-            self._run([f"--remote={self._pid}", "--", "exit"])
-            self._pid = 0
+        if self._process.poll() is None:
+            self._process.stdin.close()  # type: ignore[union-attr]
+            try:
+                self._process.wait(_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process.stdout.close()  # type: ignore[union-attr]
 
-    def _start(self, path: Path, writable: bool) -> None:
-        mode = ["--rw"] if writable else ["--ro"]
-        process = self._run(["--listen", *mode, "--format=qcow2", "-a", str(path)])
-        found = re.search(rb"GUESTFISH_PID=(\d+)", process.stdout)
-        if not found:
-            raise BuildError(f"guestfish does not start: {process.stderr.decode(errors='replace').strip()}.", "Run libguestfs-test-tool.")
-        self._pid = int(found.group(1))
+    def _start(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            self._command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         try:
             self.call("run")
-        except BuildError as error:
+        except BaseException as error:
+            self._process.kill()
             self.close()
-            raise BuildError(
-                f"The appliance of libguestfs does not start: {error.message}",
-                "Run libguestfs-test-tool; the kernel in /boot must be readable.",
-            ) from error
+            if not isinstance(error, BuildError):
+                raise
+            hint = "Run libguestfs-test-tool; the kernel in /boot must be readable for this user."
+            raise BuildError(f"The appliance of libguestfs does not start: {error.message}", hint) from error
 
-    def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [self._program, *arguments],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
+    def _write(self, text: str) -> None:
+        try:
+            self._process.stdin.write(text.encode("utf-8", "surrogateescape"))  # type: ignore[union-attr]
+            self._process.stdin.flush()  # type: ignore[union-attr]
+        except BrokenPipeError:
+            raise BuildError("guestfish has ended unexpectedly.", "Run libguestfs-test-tool.") from None
+
+    def _read_until(self, mark: str, command: Sequence[str]) -> str:
+        watchdog = threading.Timer(_TIMEOUT, self._process.kill)
+        watchdog.start()
+        try:
+            lines: list[str] = []
+            for raw in self._process.stdout:  # type: ignore[union-attr]
+                line = raw.decode("utf-8", "surrogateescape")
+                if line.rstrip("\n").endswith(mark):
+                    return "".join(lines) + line.rstrip("\n")[: -len(mark)]
+                lines.append(line)
+        finally:
+            watchdog.cancel()
+        raise BuildError(f"guestfish ended, or said nothing for {_TIMEOUT} s, at {command[0]}: {''.join(lines)[-500:].strip()}.")
+
+
+def _quoted(argument: str) -> str:
+    """The argument as guestfish(1) wants it, 'USING PARAMETERS IN THE SHELL'."""
+    escaped = re.sub(r'["\\\x00-\x1f\x7f]', lambda match: f"\\x{ord(match.group()):02x}", argument)
+    return f'"{escaped}"'
