@@ -9,6 +9,7 @@ The names and the metadata are those of an exported image ("Image Import/Export"
 
 from __future__ import annotations
 
+import gzip
 import json
 import tarfile
 import zlib
@@ -91,7 +92,7 @@ def _unpack(blob: Blob, disk: Path) -> dict[str, Any]:
     found: dict[str, bytes] = {}
     problems = []
     try:
-        with blob.open() as raw, tarfile.open(fileobj=raw, mode="r|*", bufsize=BLOCK) as archive:
+        with _decompressed(blob) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK) as archive:
             for member in archive:
                 if member.name not in (DISK_NAME, METADATA_NAME) or not member.isreg():
                     problems.append(
@@ -109,6 +110,8 @@ def _unpack(blob: Blob, disk: Path) -> dict[str, Any]:
                     found[member.name] = b""
                     with disk.open("wb") as target:
                         _copy(content, target)
+            while stream.read(BLOCK):
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise BadArtefact(f"the object is not a readable tar archive, or is truncated: {error}") from error
     problems.extend(f"{name} is missing" for name in (DISK_NAME, METADATA_NAME) if name not in found)
@@ -179,6 +182,12 @@ def _shape_problems(additional: Any) -> list[str]:
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) and shape.get("internalShapeName") for shape in shapes):
         return ["additionalMetadata.shapeCompatibilities must be a list of objects with an internalShapeName"]
     return []
+
+
+def _decompressed(blob: Blob) -> IO[bytes]:
+    # not tarfile's own reader: it knows one gzip member only, and does not look at the checksum
+    raw = blob.open()
+    return gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw  # type: ignore[return-value]
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:

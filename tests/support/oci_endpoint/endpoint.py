@@ -151,7 +151,7 @@ class Endpoint:
         return self.identity.add_compartment(path)
 
     def requests(self, method: str = ".*", path: str = "") -> list[Entry]:
-        """Requests that have ended, in that order; regular expressions for the whole method and for some of path and query."""
+        """Requests in the order they came; regular expressions for the whole method and for some of path and query."""
         return self.log.entries(method, path)
 
     def uploads(self, bucket: str) -> list[Upload]:

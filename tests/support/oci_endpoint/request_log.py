@@ -14,21 +14,24 @@ from pathlib import Path
 from typing import Optional
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entry:
-    """One request. `received` and `sent` count the bytes of the bodies; `status` 0: the connection broke before an answer."""
+    """One request, filled in while it is answered, each field before the client can see what it tells.
+
+    `received` and `sent` count the bytes of the bodies; `status` 0: no answer, or none yet.
+    """
 
     time: str
     method: str
     target: str
-    status: int
-    received: int
-    sent: int
-    seconds: float
     request_id: str
-    principal: Optional[str]
     user_agent: str
-    note: str
+    principal: Optional[str] = None
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+    note: str = ""
 
     @property
     def path(self) -> str:
@@ -41,14 +44,18 @@ class RequestLog:
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
 
-    def add(self, entry: Entry) -> None:
+    def begin(self, entry: Entry) -> None:
         with self._lock:
             self._entries.append(entry)
+
+    def end(self, entry: Entry) -> None:
+        """Write the entry down; it does not change any more."""
+        with self._lock:
             if not self._file.closed:
                 self._file.write(json.dumps(asdict(entry)) + "\n")
 
     def entries(self, method: str = ".*", path: str = "") -> list[Entry]:
-        """In the order they ended. Both arguments are regular expressions: the method as a whole, anywhere in path and query."""
+        """In the order they came. Both arguments are regular expressions: the method as a whole, anywhere in path and query."""
         with self._lock:
             return [entry for entry in self._entries if re.fullmatch(method, entry.method) and re.search(path, entry.target)]
 

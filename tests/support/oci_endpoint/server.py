@@ -84,22 +84,27 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         began = monotonic()
         request = self._request()
-        faults = [] if request.path.startswith(ADMIN_PREFIX) else self.server.faults.take(request.method, request.target)
-        status = sent = 0
+        if request.path.startswith(ADMIN_PREFIX):
+            self._write(request, self._answer(request, []), [], _entry(request))
+            return
+        entry = _entry(request)
+        self.server.log.begin(entry)
+        faults = self.server.faults.take(request.method, request.target)
         try:
             response = self._answer(request, faults)
             if not request.body.drain():
                 self.close_connection = True
+            entry.received, entry.note = request.body.received, request.note
+            entry.principal = request.principal.kind if request.principal else None
             if any(fault.action == "lost-answer" for fault in faults):
                 raise ConnectionLost("answer lost by a fault")
-            status = response.status
-            sent = self._write(request, response, faults)
+            self._write(request, response, faults, entry)
         except (ConnectionLost, OSError) as error:
-            request.note = request.note or str(error)
+            entry.received, entry.note = request.body.received, entry.note or str(error)
             self._reset()
         finally:
-            if not request.path.startswith(ADMIN_PREFIX):
-                self._log(request, status, sent, monotonic() - began)
+            entry.seconds = round(monotonic() - began, 6)
+            self.server.log.end(entry)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _serve
 
@@ -151,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
                 request.body.drain()
                 raise ConnectionLost("reset by a fault")
 
-    def _write(self, request: Request, response: Response, faults: list[Fault]) -> int:
+    def _write(self, request: Request, response: Response, faults: list[Fault], entry: Entry) -> None:
         length = len(response.body) if isinstance(response.body, bytes) else response.body.length
         headers = {"date": http_date(now()), "opc-request-id": request.id, **response.headers}
         client_id = request.headers.get("opc-client-request-id")
@@ -163,25 +168,25 @@ class _Handler(BaseHTTPRequestHandler):
             headers["connection"] = "close"
         reason = self.responses.get(response.status, ("",))[0]
         lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        entry.status = response.status
         self.wfile.write("\r\n".join(lines).encode("latin-1", "replace"))
         if request.method == "HEAD":
-            return 0
-        sent = 0
+            return
         limit = next((fault.bytes for fault in faults if fault.action == "truncate"), None)
         rate = next((fault.rate for fault in faults if fault.action == "slow"), None)
         for block in _blocks(response.body, rate):
-            if limit is not None and sent + len(block) > limit:
-                self.wfile.write(block[: limit - sent])
+            if limit is not None and entry.sent + len(block) > limit:
+                entry.note = "truncated by a fault"
+                self.wfile.write(block[: limit - entry.sent])
+                entry.sent = limit
                 self._close_cleanly()
-                request.note = "truncated by a fault"
-                return limit
+                return
+            entry.sent += len(block)
             self.wfile.write(block)
-            sent += len(block)
             if rate:
                 self.server.context.stopping.wait(len(block) / rate)
-        if sent != length:
-            raise ConnectionLost(f"{sent} of {length} bytes could be read")
-        return sent
+        if entry.sent != length:
+            raise ConnectionLost(f"{entry.sent} of {length} bytes could be read")
 
     def _close_cleanly(self) -> None:
         """End the answer early with FIN, not RST: what was sent arrives."""
@@ -195,24 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())
 
-    def _log(self, request: Request, status: int, sent: int, seconds: float) -> None:
-        principal: Optional[str] = request.principal.kind if request.principal else None
-        agent = request.headers.get("user-agent") or ""
-        moment = timestamp(now())
-        entry = Entry(
-            moment,
-            request.method,
-            request.target,
-            status,
-            request.body.received,
-            sent,
-            round(seconds, 6),
-            request.id,
-            principal,
-            agent,
-            request.note,
-        )
-        self.server.log.add(entry)
+
+def _entry(request: Request) -> Entry:
+    return Entry(timestamp(now()), request.method, request.target, request.id, request.headers.get("user-agent") or "")
 
 
 def _blocks(body: Union[bytes, Stream], rate: Optional[int]) -> Iterator[bytes]:
