@@ -20,6 +20,7 @@ Argument = Union[str, "os.PathLike[str]"]
 
 def run(*command: Argument, stdin: Optional[str] = None, env: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> str:
     """Standard output of a command; RuntimeError with its output where it fails."""
+    __tracebackhide__ = True  # pytest need not show this function
     words = [os.fspath(word) for word in command]
     result = subprocess.run(
         words,

@@ -66,9 +66,18 @@ def test_packages_for_a_pod_import_nothing_of_the_collection() -> None:
         assert not re.search(r"^(from|import) ansible", path.read_text(), re.MULTILINE), path
 
 
-def test_domain_packages_do_not_import_each_other() -> None:
-    domains = ("_containers", "_kubernetes", "_oci", "_cluster", "_builder")
-    for domain in domains:
-        for path in (ROOT / "plugins/module_utils" / domain).rglob("*.py"):
-            for other in set(domains) - {domain}:
-                assert not re.search(rf"^from \.+{other}\b", path.read_text(), re.MULTILINE), (path, other)
+# The builder brings a source and a cluster together; no other domain knows of another one.
+DOMAINS: dict[str, set[str]] = {
+    "_builder": {"_containers", "_kubernetes"},
+    "_cluster": set(),
+    "_containers": set(),
+    "_kubernetes": set(),
+    "_oci": set(),
+}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_domain_packages_do_not_import_each_other(domain: str) -> None:
+    for path in (ROOT / "plugins/module_utils" / domain).rglob("*.py"):
+        imported = set(re.findall(r"^from \.+(_\w+)\b", path.read_text(), re.MULTILINE)) & set(DOMAINS)
+        assert imported <= DOMAINS[domain] | {domain}, path

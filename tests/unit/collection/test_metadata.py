@@ -36,5 +36,5 @@ def test_every_python_requirement_is_explained() -> None:
     for name in ("requirements.txt", "tests/requirements.txt", "bindep.txt"):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith("#"):
-                package = line.split()[0].split(">")[0].split("<")[0]
+                package = line.split()[0].split(">")[0].split("<")[0].split("=")[0]
                 assert f"`{package}`" in documented, f"{name}: {package}"

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs the tests, tier by tier, after it has installed what they need.
+
+Tiers are folders of tests/ (and extensions/molecule); each runs alone, and one that cannot run on this machine says
+why. In CI (CI=true) nothing may be left out: a tier that cannot run, or a test that is skipped, is a failure there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import machine
+from tests.support.machine import ROOT, SetupError, say
+
+RESULTS = ROOT / ".cache/results"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A kind of tests.
+
+    :param folder: where they lie.
+    :param purposes: of the packages that they need (machine.PACKAGES).
+    :param workers: how many processes run them at a time.
+    :param as_root: whether they need root (through sudo where the user is not).
+    """
+
+    folder: str
+    purposes: tuple[str, ...] = ()
+    workers: int = 0
+    as_root: bool = False
+
+
+TIERS = {
+    "unit": Tier("tests/unit", ("container images",)),
+    "sanity": Tier("tests/sanity", ("linting of shell scripts",), workers=2),
+    "integration": Tier("tests/integration", ("sample disks", "container images", "a registry", "the engine guestfs"), as_root=True),
+    "molecule": Tier("extensions/molecule"),
+}
+
+
+@dataclass
+class Count:
+    """Results of tests."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Count) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+
+def main(arguments: Sequence[str]) -> int:
+    tiers, pytest_arguments = _parse(arguments)
+    total = Count()
+    for name in tiers:
+        say(f"tier {name}")
+        started = time.monotonic()
+        try:
+            count = _run_tier(name, TIERS[name], pytest_arguments)
+        except SetupError as error:
+            print(f"TIER {name.upper()} CANNOT RUN HERE: {error}", flush=True)
+            count = Count(failed=1)
+        say(f"tier {name}: {count.passed} passed, {count.failed} failed, {count.skipped} skipped in {time.monotonic() - started:.0f} s")
+        total.add(count)
+    if os.environ.get("CI") and total.skipped:
+        print(f"{total.skipped} tests were skipped. In CI that is a failure.", flush=True)
+        total.failed, total.skipped = total.failed + total.skipped, 0
+    print(f"{total.passed} passed, {total.failed} failed" + (f", {total.skipped} skipped" if total.skipped else ""), flush=True)
+    return 1 if total.failed or not total.passed else 0
+
+
+def _parse(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    existing = [name for name, tier in TIERS.items() if (ROOT / tier.folder).is_dir()]
+    parser = argparse.ArgumentParser(prog="./run-tests", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "tiers", nargs="*", metavar="TIER", help=f"one or more of: {', '.join(existing)} (default: all); further arguments go to pytest"
+    )
+    options, _pytest_options = parser.parse_known_args(arguments)
+    tiers = [word for word in options.tiers if word in TIERS]
+    return tiers or existing, [word for word in arguments if word not in tiers]
+
+
+def _run_tier(name: str, tier: Tier, pytest_arguments: Sequence[str]) -> Count:
+    machine.install_packages(tier.purposes)
+    venv = machine.tests_venv()
+    if tier.as_root and not machine.can_be_root():
+        raise SetupError("it mounts disks, which needs root, and sudo does not work without a password.")
+    count = _pytest(name, venv, tier, pytest_arguments)
+    if name == "unit":
+        oldest = min(version for version in machine.pythons() if version >= (3, 9))
+        if oldest < sys.version_info[:2]:
+            old = machine.oldest_venv(oldest)
+            count.add(_pytest("unit-oldest", old, tier, pytest_arguments))
+    return count
+
+
+def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Count:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = RESULTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "--durations=5", "-p", "no:cacheprovider"]
+    command += [f"-n{tier.workers}"] if tier.workers else []
+    selected = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
+    command += [*arguments, *([] if selected else [tier.folder])]
+    environment = {
+        "PATH": os.pathsep.join([str(venv / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if tier.as_root and os.geteuid():
+        kept = {**environment, **{key: os.environ[key] for key in ("CI", "HOME") if key in os.environ}}
+        command = ["sudo", "-n", "--", "env", *(f"{key}={value}" for key, value in kept.items()), *command]
+    status = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, check=False).returncode
+    if not report.exists():
+        return Count(failed=1)
+    suite = next(ElementTree.parse(report).iter("testsuite"))
+    tests, failed, skipped = (
+        int(suite.get("tests", 0)),
+        int(suite.get("failures", 0)) + int(suite.get("errors", 0)),
+        int(suite.get("skipped", 0)),
+    )
+    if status and not failed:
+        failed = 1  # no test was collected, or pytest itself broke
+    return Count(max(tests - failed - skipped, 0), failed, skipped)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
