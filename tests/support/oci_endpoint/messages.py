@@ -13,7 +13,7 @@ from email.message import Message
 from typing import Any, BinaryIO, Callable, Optional, Union
 
 JSON_LIMIT = 2 << 20
-DRAIN_LIMIT = 64 << 20
+DRAIN_LIMIT = 1 << 30
 BLOCK = 1 << 20
 
 
@@ -59,6 +59,11 @@ class RequestBody:
     def remaining(self) -> int:
         return self.length - self.received
 
+    @property
+    def untouched(self) -> bool:
+        """There is a body, and nobody has begun to read it."""
+        return bool(self.length) and self._before_first_read is not None
+
     def readinto(self, view: memoryview) -> int:
         """Fill the start of the view; 0 at the end of the body.
 
@@ -94,14 +99,14 @@ class RequestBody:
             at += self.readinto(view[at:])
         return bytes(data)
 
-    def drain(self) -> bool:
-        """Read what the service did not, so that the client sees the answer and can go on; False when it is too much."""
+    def drain(self) -> None:
+        """Read what the service did not, so that the client sees the answer; a client that waits for "100 Continue" sends nothing."""
+        self._before_first_read = None
         if self.remaining > DRAIN_LIMIT:
-            return False
+            raise ConnectionLost(f"{self.remaining} unread bytes")
         view = memoryview(bytearray(min(BLOCK, self.remaining)))
         while self.remaining:
             self.readinto(view)
-        return True
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class MultipartUploads:
         return [
             Route("POST", uploads, self._create),
             Route("GET", uploads, self._list),
-            Route("PUT", uploads + "/{object*}", self._upload_part, Signing.HEADERS),
+            Route("PUT", uploads + "/{object*}", self._upload_part, Signing.HEADERS, streams=True),
             Route("GET", uploads + "/{object*}", self._list_parts),
             Route("POST", uploads + "/{object*}", self._commit),
             Route("DELETE", uploads + "/{object*}", self._abort),

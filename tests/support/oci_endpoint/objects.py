@@ -30,7 +30,7 @@ class Objects:
         path = "/n/{namespace}/b/{bucket}/o/{object*}"
         return [
             Route("GET", "/n/{namespace}/b/{bucket}/o", self._list),
-            Route("PUT", path, self._put, Signing.HEADERS),
+            Route("PUT", path, self._put, Signing.HEADERS, streams=True),
             Route("GET", path, self._get),
             Route("HEAD", path, self._head),
             Route("DELETE", path, self._delete),

@@ -44,7 +44,7 @@ class PreauthenticatedRequests:
             Route("GET", access, self._list_objects, Signing.NONE),
             Route("GET", access + "/{object*}", self._read, Signing.NONE),
             Route("HEAD", access + "/{object*}", self._head, Signing.NONE),
-            Route("PUT", access + "/{object*}", self._write, Signing.NONE),
+            Route("PUT", access + "/{object*}", self._write, Signing.NONE, streams=True),
         ]
 
     def readable_bucket(self, token: str, namespace: str, bucket_name: str, object_name: str) -> Bucket:

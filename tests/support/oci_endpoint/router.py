@@ -30,17 +30,16 @@ Handler = Callable[[Request], Response]
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. A `{name}` in the template matches one path segment, a `{name*}` the rest of the path with its slashes."""
+    """One operation. A `{name}` in the template matches one path segment, a `{name*}` the rest of the path with its slashes.
+
+    With `streams`, the handler reads the body itself, because it may be large.
+    """
 
     method: str
     template: str
     handler: Handler
     signing: Signing = Signing.FULL
-
-    @property
-    def streams(self) -> bool:
-        """The handler reads the body itself, because it may be large."""
-        return self.method == "PUT" and self.signing is not Signing.FULL
+    streams: bool = False
 
 
 class Router:

@@ -27,6 +27,7 @@ from .router import Router, Signing
 from .signatures import KeyLookup, authenticate
 
 ADMIN_PREFIX = "/_admin/"
+_LINGER = 5.0
 
 
 class Server(ThreadingHTTPServer):
@@ -92,17 +93,26 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.server.faults.take(request.method, request.target)
         try:
             response = self._answer(request, faults)
-            if not request.body.drain():
+            refused = request.body.untouched and self._expects_continue()
+            if refused:
                 self.close_connection = True
+            else:
+                request.body.drain()
             entry.received, entry.note = request.body.received, request.note
             entry.principal = request.principal.kind if request.principal else None
             if any(fault.action == "lost-answer" for fault in faults):
                 raise ConnectionLost("answer lost by a fault")
             self._write(request, response, faults, entry)
+            if refused:
+                # there are clients that ask for 100 Continue, but do not wait for it
+                self._close_cleanly()
+                self.connection.settimeout(_LINGER)
+                request.body.drain()
         except (ConnectionLost, OSError) as error:
-            entry.received, entry.note = request.body.received, entry.note or str(error)
+            entry.note = entry.note or str(error)
             self._reset()
         finally:
+            entry.received = request.body.received
             entry.seconds = round(monotonic() - began, 6)
             self.server.log.end(entry)
 
@@ -118,8 +128,11 @@ class _Handler(BaseHTTPRequestHandler):
         return Request(self.command, self.path, path, parse_qs(query, keep_blank_values=True), self.headers, body, request_id)
 
     def _send_continue(self) -> None:
-        if (self.headers.get("expect") or "").lower() == "100-continue":
+        if self._expects_continue():
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _expects_continue(self) -> bool:
+        return (self.headers.get("expect") or "").lower() == "100-continue"
 
     def _answer(self, request: Request, faults: list[Fault]) -> Response:
         try:
