@@ -24,7 +24,8 @@ def destination(dest: str, default_name: str) -> Path:
     path = path.absolute()
     above = next(parent for parent in path.parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise OcneError(f"{path} cannot be written: {above} is not writable for this user.", "Choose another destination.")
+        why = "is not writable for this user" if above.is_dir() else "is no folder"
+        raise OcneError(f"{path} cannot be written: {above} {why}.", "Choose another destination.")
     if path.exists() and not path.is_file():
         raise OcneError(f"{path} exists and is no regular file.", "Choose another destination.")
     return path
