@@ -86,10 +86,11 @@ def build(source: Image, base: Image, options: Options, output: Path, progress: 
         with os.fdopen(os.open(output, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b", buffering=CHUNK) as file:
             archive = OciArchive(file)
             add_base_layers(archive, base, progress)
+            start = archive.begin_blob()
             layer = LayerWriter(file)
-            with archive.blob_of_unknown_digest(layer):
-                deflate = Deflate(options.compression_level)
-                commit, unreferenced = write_repository(layer, source, server, options.ref, deflate, output.parent, progress)
+            deflate = Deflate(options.compression_level)
+            commit, unreferenced = write_repository(layer, source, server, options.ref, deflate, output.parent, progress)
+            archive.end_blob(start, layer.digest, layer.size)
             digest = add_image(archive, base, layer, server, options.ref, commit)
             file.flush()
             sha256, size = _sha256(file, progress)

@@ -11,7 +11,7 @@ whole one. Formats: POSIX ustar and pax, and GNU's long names and base-256 numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from .errors import BuildError
@@ -24,6 +24,9 @@ _SKIP = 1 << 20
 #: Bytes of one extended header: room for the longest path, and for the extended attributes some writers put there.
 _EXTENSION_LIMIT = 1 << 20
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _SPARSE = b"L", b"K", b"x", b"g", b"S"
+#: The pax records that matter here. Others, which can be many, are not kept.
+_PAX_KEYS = frozenset(("path", "linkpath", "size", "uid", "gid"))
+_NO_SPARSE = "a member is sparse, which none of an image layer is"
 
 
 class Source(Protocol):
@@ -34,15 +37,37 @@ class Source(Protocol):
 
 
 class Member(NamedTuple):
-    """One member. mode: permission bits, as far as the writer keeps to them. type: REGULAR, HARDLINK, …"""
+    """One member. type: REGULAR, HARDLINK, … Most members are not looked at closely, so fields are read when asked for.
+
+    :param block: its header.
+    :param extended: what extended headers say of it.
+    :param what: the stream, for messages.
+    """
 
     name: bytes
     type: bytes
     size: int
-    mode: int
-    uid: int
-    gid: int
-    target: bytes
+    block: bytes
+    extended: Mapping[str, bytes]
+    what: str
+
+    @property
+    def mode(self) -> int:
+        """As written: permission bits, which some writers mix with a type's."""
+        return _number(self.block[100:108], self.what)
+
+    @property
+    def uid(self) -> int:
+        return _decimal(self.extended["uid"], self.what) if "uid" in self.extended else _number(self.block[108:116], self.what)
+
+    @property
+    def gid(self) -> int:
+        return _decimal(self.extended["gid"], self.what) if "gid" in self.extended else _number(self.block[116:124], self.what)
+
+    @property
+    def target(self) -> bytes:
+        """Where a link points."""
+        return self.extended.get("linkpath", self.block[157:257].split(b"\0", 1)[0])
 
 
 class TarStream:
@@ -62,26 +87,25 @@ class TarStream:
         extended: dict[str, bytes] = {}
         common: dict[str, bytes] = {}
         while True:
-            self._skip_rest()
-            block = self._take(_BLOCK)
+            while self._left:
+                self.read(_SKIP)
+            block = self._take(self._padding + _BLOCK)[self._padding :]
             if block == _ZEROS:
                 return
-            member = self._parse(block)
-            self._left = member.size if member.type not in (HARDLINK, SYMLINK, DIRECTORY) else 0
+            member = self._parse(block, {**common, **extended} if common or extended else extended)
+            self._left = 0 if member.type in (HARDLINK, SYMLINK, DIRECTORY) else member.size
             self._padding = -self._left % _BLOCK
             if member.type == _LONG_NAME:
-                extended["path"] = self._extension().rstrip(b"\0")
+                extended["path"] = self.content(_EXTENSION_LIMIT).rstrip(b"\0")
             elif member.type == _LONG_LINK:
-                extended["linkpath"] = self._extension().rstrip(b"\0")
+                extended["linkpath"] = self.content(_EXTENSION_LIMIT).rstrip(b"\0")
             elif member.type == _PAX:
-                extended.update(self._pax(self._extension()))
+                extended.update(self._pax(self.content(_EXTENSION_LIMIT)))
             elif member.type == _PAX_GLOBAL:
-                common.update(self._pax(self._extension()))
+                common.update(self._pax(self.content(_EXTENSION_LIMIT)))
             else:
-                if extended or common:
-                    member = self._extended(member, {**common, **extended})
-                    extended = {}
                 yield member
+                extended = {}
 
     def read(self, size: int) -> bytes:
         """The next size bytes of the current member; fewer at its end only."""
@@ -96,100 +120,75 @@ class TarStream:
         :raises BuildError: it is larger than limit.
         """
         if self._left > limit:
-            raise self._broken(f"a member of {self._left} bytes is larger than the {limit} it can have")
+            raise _broken(self._what, f"a member of {self._left} bytes is larger than the {limit} it can have")
         return self.read(self._left)
-
-    def _skip_rest(self) -> None:
-        while self._left:
-            self.read(_SKIP)
-        if self._padding:
-            self._take(self._padding)
-            self._padding = 0
 
     def _take(self, size: int) -> bytes:
         data = self._source.read(size)
         if len(data) != size:
-            raise self._broken("it ends too early")
+            raise _broken(self._what, "it ends too early")
         return data
 
-    def _broken(self, why: str) -> BuildError:
-        return BuildError(f"{self._what} is no sound tar stream: {why}.", "Fetch the image again.")
-
-    def _parse(self, block: bytes) -> Member:
-        if self._number(block[148:156]) != sum(block) - sum(block[148:156]) + 256:
-            raise self._broken("a member's header has a wrong checksum")
+    def _parse(self, block: bytes, extended: dict[str, bytes]) -> Member:
+        if _number(block[148:156], self._what) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+            raise _broken(self._what, "a member's header has a wrong checksum")
         kind = block[156:157]
-        if kind == b"\0" or kind == b"7":
-            kind = REGULAR
+        if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+            extended = {}  # it is about the next member, as they are
         elif kind == _SPARSE:
-            raise self._broken("a member is sparse, which no image layer can be")
-        name = block[:100].split(b"\0", 1)[0]
-        if block[257:263] == b"ustar\0" and block[345]:
-            name = block[345:500].split(b"\0", 1)[0] + b"/" + name
-        return Member(
-            name,
-            kind,
-            self._number(block[124:136]),
-            self._number(block[100:108]) & 0o7777777,
-            self._number(block[108:116]),
-            self._number(block[116:124]),
-            block[157:257].split(b"\0", 1)[0],
-        )
-
-    def _number(self, field: bytes) -> int:
-        if field[0] == 0x80:
-            return int.from_bytes(field[1:], "big")
-        digits = field.split(b"\0", 1)[0].strip(b" ")
-        if not digits:
-            return 0
-        try:
-            return self._natural(digits, 8)
-        except ValueError:
-            raise self._broken(f"a member's header has {digits!r} for a number") from None
-
-    @staticmethod
-    def _natural(digits: bytes, base: int) -> int:
-        if not digits.isdigit():
-            raise ValueError
-        return int(digits, base)
-
-    def _extension(self) -> bytes:
-        return self.content(_EXTENSION_LIMIT)
+            raise _broken(self._what, _NO_SPARSE)
+        elif kind in (b"\0", b"7"):
+            kind = REGULAR
+        name = extended.get("path")
+        if name is None:
+            name = block[:100].split(b"\0", 1)[0]
+            if block[345] and block[257:263] == b"ustar\0":
+                name = block[345:500].split(b"\0", 1)[0] + b"/" + name
+        size = _decimal(extended["size"], self._what) if "size" in extended else _number(block[124:136], self._what)
+        return Member(name, kind, size, block, extended, self._what)
 
     def _pax(self, data: bytes) -> dict[str, bytes]:
         records = {}
         at = 0
         try:
             while at < len(data):
-                length = self._natural(data[at : data.index(b" ", at)], 10)
+                length = _natural(data[at : data.index(b" ", at)], 10)
                 record = data[at : at + length]
-                if len(record) != length or record[-1:] != b"\n":
-                    raise ValueError
                 key, equals, value = record[record.index(b" ") + 1 : -1].partition(b"=")
-                if not equals:
+                if len(record) != length or record[-1:] != b"\n" or not equals:
                     raise ValueError
                 records[key.decode()] = value
                 at += length
         except ValueError:
-            raise self._broken("a pax header is malformed") from None
+            raise _broken(self._what, "a pax header is malformed") from None
         if any(key.startswith("GNU.sparse.") for key in records):
-            raise self._broken("a member is sparse, which no image layer can be")
-        return records
+            raise _broken(self._what, _NO_SPARSE)
+        return {key: value for key, value in records.items() if key in _PAX_KEYS}
 
-    def _extended(self, member: Member, values: dict[str, bytes]) -> Member:
-        changes: dict[str, int | bytes] = {}
-        if "path" in values:
-            changes["name"] = values["path"]
-        if "linkpath" in values:
-            changes["target"] = values["linkpath"]
-        try:
-            for key in ("size", "uid", "gid"):
-                if key in values:
-                    changes[key] = self._natural(values[key], 10)
-        except ValueError:
-            raise self._broken(f"a pax header has no number for {key}") from None
-        member = member._replace(**changes)  # type: ignore[arg-type]
-        if "size" in changes and member.type == REGULAR:
-            self._left = member.size
-            self._padding = -member.size % _BLOCK
-        return member
+
+def _number(field: bytes, what: str) -> int:
+    """A number of a header: octal digits, or GNU's base 256."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b"\0 ")
+    try:
+        return _natural(digits, 8) if digits else 0
+    except ValueError:
+        raise _broken(what, f"a member's header has {digits!r} for a number") from None
+
+
+def _decimal(digits: bytes, what: str) -> int:
+    try:
+        return _natural(digits, 10)
+    except ValueError:
+        raise _broken(what, f"a pax header has {digits[:100]!r} for a number") from None
+
+
+def _natural(digits: bytes, base: int) -> int:
+    if not digits.isdigit() or len(digits) > 20:
+        raise ValueError
+    return int(digits, base)
+
+
+def _broken(what: str, why: str) -> BuildError:
+    return BuildError(f"{what} is no sound tar stream: {why}.", "Fetch the image again.")

@@ -14,7 +14,7 @@ import hashlib
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -53,30 +53,26 @@ class LayerWriter:
         """Add a directory. path: relative, as in an image."""
         info = tarfile.TarInfo(path)
         info.type, info.mode, info.uid, info.gid = tarfile.DIRTYPE, mode, uid, gid
-        self._small(info.tobuf(tarfile.GNU_FORMAT))
+        self._write(self._deflated(info.tobuf(tarfile.GNU_FORMAT)))
 
     def file(self, path: str, content: bytes) -> None:
         """Add a regular file, readable by all, that a compression of its own would not make smaller."""
-        self._header(path, len(content))
-        self._large(content)
-        self._pad(len(content))
+        self._write(b"".join((self._header(path, len(content)), *self._blocks(content), self._padding(len(content)))))
 
     def small_file(self, path: str, content: bytes) -> None:
         """Add a regular file, readable by all, compressed."""
-        self._header(path, len(content))
-        self._small(content)
-        self._pad(len(content))
+        self._write(self._header(path, len(content)) + self._deflated(content) + self._padding(len(content)))
 
     def file_of(self, path: str, size: int, chunks: Iterable[bytes]) -> None:
         """As file(), of content that need not be in memory at once."""
-        self._header(path, size)
+        self._write(self._header(path, size))
         for chunk in chunks:
-            self._large(chunk)
-        self._pad(size)
+            self._write(b"".join(self._blocks(chunk)))
+        self._write(self._padding(size))
 
     def close(self) -> None:
         """End the layer. digest, diff_id and size are known from here on."""
-        self._small(bytes(tarfile.RECORDSIZE))
+        self._write(self._deflated(bytes(tarfile.RECORDSIZE)))
         self._write(_LAST_BLOCK + struct.pack("<II", self._crc, self._plain_size & 0xFFFFFFFF))
 
     @property
@@ -87,36 +83,35 @@ class LayerWriter:
     def diff_id(self) -> str:
         return f"sha256:{self._plain.hexdigest()}"
 
-    def _header(self, path: str, size: int) -> None:
+    def _header(self, path: str, size: int) -> bytes:
         info = tarfile.TarInfo(path)
         info.size = size
-        self._small(info.tobuf(tarfile.USTAR_FORMAT if size <= _USTAR_LIMIT else tarfile.GNU_FORMAT))
+        return self._deflated(info.tobuf(tarfile.USTAR_FORMAT if size <= _USTAR_LIMIT else tarfile.GNU_FORMAT))
 
-    def _pad(self, size: int) -> None:
-        padding = -size % _BLOCK
-        if padding:
-            self._count(bytes(padding))
-            self._write(_deflated_zeros(padding))
+    def _padding(self, size: int) -> bytes:
+        count = -size % _BLOCK
+        self._count(bytes(count))
+        return _deflated_zeros(count)
 
-    def _small(self, data: bytes) -> None:
+    def _deflated(self, data: bytes) -> bytes:
         self._count(data)
         # A full flush forgets what came before, which for the inflating side is not what this side saw.
-        self._write(self._deflate.compress(data) + self._deflate.flush(zlib.Z_FULL_FLUSH))
+        return self._deflate.compress(data) + self._deflate.flush(zlib.Z_FULL_FLUSH)
 
-    def _large(self, data: bytes) -> None:
+    def _blocks(self, data: bytes) -> Iterator[bytes | memoryview]:
         self._count(data)
         view = memoryview(data)
         for at in range(0, len(data), _STORED_LIMIT):
             block = view[at : at + _STORED_LIMIT]
-            self._write(struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF))
-            self._write(block)
+            yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF)
+            yield block
 
     def _count(self, plain: bytes) -> None:
         self._plain.update(plain)
         self._crc = self._crc32(plain, self._crc)
         self._plain_size += len(plain)
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: bytes) -> None:
         self._stored.update(data)
         self._file.write(data)
         self.size += len(data)

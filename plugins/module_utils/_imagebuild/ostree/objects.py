@@ -24,6 +24,8 @@ COMMIT, COMMITMETA, DIRTREE, DIRMETA, FILE = "commit", "commitmeta", "dirtree", 
 METADATA_LIMIT = 10 << 20
 #: Linux gives a file 64 KiB for each attribute's value; a set beyond this is no real file's.
 XATTRS_LIMIT = 1 << 20
+#: The end of the year 9999, in seconds since the epoch.
+_LATEST = 253402300799
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def read_commit(checksum: bytes, data: bytes) -> Commit:
         metadata, _parent, _related, subject, _body, timestamp, tree, meta = decode("(a{sv}aya(say)sstayay)", data)
         if len(tree) != 32 or len(meta) != 32:
             raise ValueError("its root is not named by checksums")
+        if timestamp > _LATEST:
+            raise ValueError("its time is beyond the calendar")
     except ValueError as error:
         raise _malformed(checksum, COMMIT, error) from error
     return Commit(checksum.hex(), len(data), tree, meta, timestamp, subject, _string(dict(metadata).get("version")))

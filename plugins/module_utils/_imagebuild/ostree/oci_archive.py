@@ -12,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -45,16 +44,18 @@ class OciArchive:
             self._file.write(chunk)
         self._pad(size)
 
-    @contextmanager
-    def blob_of_unknown_digest(self, blob: Any) -> Iterator[None]:
-        """The block writes a blob to the file; after it, blob.digest and blob.size say what was written."""
+    def begin_blob(self) -> int:
+        """What is now written to the file is a blob, until end_blob() says which. Returns where its header goes."""
         start = self._file.tell()
         self._file.write(bytes(_BLOCK))
-        yield
-        self._pad(blob.size)
+        return start
+
+    def end_blob(self, start: int, digest: str, size: int) -> None:
+        """Give the blob that begin_blob() began its name and size."""
+        self._pad(size)
         end = self._file.tell()
         self._file.seek(start)
-        self._file.write(_header(_blob_name(blob.digest), blob.size))
+        self._file.write(_header(_blob_name(digest), size))
         self._file.seek(end)
 
     def add_json(self, value: dict[str, Any], media_type: str) -> dict[str, Any]:

@@ -56,5 +56,7 @@ def summary(ref: str, commit: Commit) -> bytes:
         ("ostree.summary.tombstone-commits", Variant("b", encode("b", False))),
         ("ostree.summary.indexed-deltas", Variant("b", encode("b", True))),
     ]
-    refs = [(ref, (commit.size, bytes.fromhex(commit.checksum), of_commit))]
+    # Unlike every other integer, the size is in the host's order; on all that OCK runs on, that is little-endian.
+    size = int.from_bytes(commit.size.to_bytes(8, "little"), "big")
+    refs = [(ref, (size, bytes.fromhex(commit.checksum), of_commit))]
     return encode("(a(s(taya{sv}))a{sv})", (refs, of_repository))
