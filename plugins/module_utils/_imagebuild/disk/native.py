@@ -61,7 +61,7 @@ class NativeFilesystem:
 
     def list(self, path: str) -> Sequence[Entry]:
         location = self._tree.lookup_directory(_encode(path))
-        names = self._tree.directory(location.inode).names
+        names = self._tree.directory(location.inode).names.values()
         return sorted((Entry(_decode(name), _ENTRY_TYPES.get(kind, "other")) for name, _, kind in names), key=lambda entry: entry.name)
 
     def read(self, path: str, limit: int = 1 << 20) -> bytes:
@@ -128,23 +128,22 @@ class NativeDisk:
         """The writes to the host file, checked by a fresh reader that goes through them."""
         writes: dict[int, bytes] = {}
         for label in dict.fromkeys(edit.partition for edit in edits):
-            partition = self._xfs_partition(label)
-            planned = plan_partition(_window(self._image, partition), [edit for edit in edits if edit.partition == label], timestamp)
-            writes.update({partition.start + offset: data for offset, data in planned.items()})
+            start = self._xfs_partition(label).start
+            planned = self.plan_partition(label, [edit for edit in edits if edit.partition == label], timestamp)
+            writes.update({start + offset: data for offset, data in planned.items()})
         return self._image.plan(writes)
 
-
-def plan_partition(device: Device, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
-    """The writes (offset in the partition: bytes) that carry out these edits of one XFS partition."""
-    editor = Editor(Volume(device), timestamp)
-    for edit in edits:
-        if isinstance(edit, WriteFile):
-            editor.write_file(_encode(edit.path), edit.content, edit.mode)
-        elif isinstance(edit, RemoveFile):
-            editor.remove_file(_encode(edit.path))
-        else:
-            editor.set_uuid(uuid.UUID(edit.uuid))
-    return editor.finish()
+    def plan_partition(self, label: str, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
+        """The writes (offset in the partition: bytes) that carry out these edits of one partition."""
+        editor = Editor(Volume(_window(self._image, self._xfs_partition(label))), timestamp)
+        for edit in edits:
+            if isinstance(edit, WriteFile):
+                editor.write_file(_encode(edit.path), edit.content, edit.mode)
+            elif isinstance(edit, RemoveFile):
+                editor.remove_file(_encode(edit.path))
+            else:
+                editor.set_uuid(uuid.UUID(edit.uuid))
+        return editor.finish()
 
 
 def _window(image: Image, partition: Partition) -> Window:

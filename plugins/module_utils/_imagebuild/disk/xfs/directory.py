@@ -42,10 +42,10 @@ class Name(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """A directory's parent, and its entries without '.' and '..', in the order they are kept in."""
+    """A directory's parent, and its entries without '.' and '..', by name, in the order they are kept in."""
 
     parent: int
-    names: list[Name]
+    names: dict[bytes, Name]
 
 
 class DataItem(NamedTuple):
@@ -83,14 +83,16 @@ def read_directory(inode: Inode) -> Directory:
     """All names of a directory; damage where they do not make sense."""
     if inode.disk.format == LOCAL:
         return _read_short_form(inode)
-    names: list[Name] = []
+    names: dict[bytes, Name] = {}
     links: dict[bytes, int] = {}
     for _, _, _, items in data_blocks(inode, inode.mapping()):
         for item in items:
             if item.name in (b".", b".."):
                 links[item.name] = item.ino
             elif item.name:
-                names.append(Name(item.name, item.ino, item.type))
+                if item.name in names:
+                    raise inode.damage(f"has the name {item.name!r} twice")
+                names[item.name] = Name(item.name, item.ino, item.type)
     if links.get(b".") != inode.ino or b".." not in links:
         raise inode.damage("is a directory without itself or its parent")
     return Directory(links[b".."], names)
@@ -160,7 +162,7 @@ def _read_short_form(inode: Inode) -> Directory:
     count, width = fork[0], 8 if fork[1] else 4
     parent = int.from_bytes(fork[2 : 2 + width], "big")
     at = 2 + width
-    names = []
+    names = {}
     for _ in range(count):
         length = fork[at] if at < len(fork) else 0
         name = fork[at + 3 : at + 3 + length]
@@ -168,7 +170,7 @@ def _read_short_form(inode: Inode) -> Directory:
         at = after + 1 + width
         if not name or at > len(fork) or b"/" in name or b"\0" in name:
             raise inode.damage("has a wrong entry in its short-form directory")
-        names.append(Name(name, int.from_bytes(fork[after + 1 : at], "big"), fork[after]))
-    if at != len(fork):
+        names[name] = Name(name, int.from_bytes(fork[after + 1 : at], "big"), fork[after])
+    if at != len(fork) or len(names) != count:
         raise inode.damage("is a short-form directory of a wrong size")
     return Directory(parent, names)

@@ -11,6 +11,7 @@ function instead of a change, a growth and a shrinkage for each of four forms.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from typing import NamedTuple, Union
 
 from .directory import FREE_BLOCK, LEAF_BLOCK, UNUSED_TAG, Name, entry_size, name_hash
@@ -47,7 +48,7 @@ class _HashEntry(NamedTuple):
     address: int
 
 
-def lay_out(ino: int, parent: int, names: list[Name], fork_size: int) -> Layout | None:
+def lay_out(ino: int, parent: int, names: Collection[Name], fork_size: int) -> Layout | None:
     """The directory `ino` with these names; None where it would be too large for the forms that are written here."""
     short = _short_form(parent, names)
     if len(short) <= fork_size and _fits_as_block(names):
@@ -76,7 +77,7 @@ def lay_out(ino: int, parent: int, names: list[Name], fork_size: int) -> Layout 
     return Layout(size, b"", blocks)
 
 
-def _short_form(parent: int, names: list[Name]) -> bytes:
+def _short_form(parent: int, names: Collection[Name]) -> bytes:
     wide = sum(number > NULL32 for number in (parent, *(name.ino for name in names)))
     width, offset = 8 if wide else 4, _FIRST_OFFSET
     parts = [bytes([min(len(names), 255), min(wide, 255)]), parent.to_bytes(width, "big")]
@@ -92,7 +93,7 @@ def _short_form(parent: int, names: list[Name]) -> bytes:
     return b"".join(parts)
 
 
-def _fits_as_block(names: list[Name]) -> bool:
+def _fits_as_block(names: Collection[Name]) -> bool:
     """The kernel keeps a directory in short form only while its block form would fit, too."""
     used = _FIRST_OFFSET + sum(entry_size(name.name) for name in names)
     return len(names) < 255 and used + 8 * (len(names) + 2) + 8 <= BLOCK_SIZE

@@ -83,7 +83,7 @@ class Editor:
         directory = self._tree.lookup(b"/" + b"/".join(location.parts[:-1])).inode
         old = self._tree.directory(directory)
         name = location.parts[-1]
-        self._store_directory(directory, old.parent, [entry for entry in old.names if entry.name != name])
+        self._store_directory(directory, old.parent, {key: entry for key, entry in old.names.items() if key != name})
         if inode.disk.nlink > 1:
             inode.disk.nlink -= 1
             inode.touch(self._timestamp, "ctime")
@@ -178,7 +178,7 @@ class Editor:
         for name in location.missing[:-1]:
             new = self._new_inode(directory, _DIRECTORY_MODE, 0, 0, read_label(directory))
             new.disk.nlink = 2
-            self._lay_out(new, Directory(directory.ino, []))
+            self._lay_out(new, Directory(directory.ino, {}))
             new.store()
             directory.disk.nlink += 1
             self._link(directory, name, new)
@@ -188,23 +188,24 @@ class Editor:
     def _neighbours_label(self, directory: Inode) -> bytes:
         """The label of the first regular file by name, else the directory's."""
         regular = FILE_TYPES[stat.S_IFREG]
-        files = [entry for entry in self._tree.directory(directory).names if entry.type == regular]
+        files = [entry for entry in self._tree.directory(directory).names.values() if entry.type == regular]
         return read_label(self._tree.inode(min(files).ino) if files else directory)
 
     def _link(self, directory: Inode, name: bytes, inode: Inode) -> None:
         old = self._tree.directory(directory)
-        self._store_directory(directory, old.parent, [*old.names, Name(name, inode.ino, FILE_TYPES[inode.type])])
+        self._store_directory(directory, old.parent, {**old.names, name: Name(name, inode.ino, FILE_TYPES[inode.type])})
 
-    def _store_directory(self, directory: Inode, parent: int, names: list[Name]) -> None:
+    def _store_directory(self, directory: Inode, parent: int, names: dict[bytes, Name]) -> None:
         directory.refuse_special()
         self._lay_out(directory, Directory(parent, names))
         directory.touch(self._timestamp, "mtime", "ctime")
         directory.store()
+        self._tree.forget(directory)
 
     def _lay_out(self, inode: Inode, content: Directory) -> None:
         """Write a directory anew: in the blocks that it has, more, or less."""
         geometry = self._volume.geometry
-        layout = lay_out(inode.ino, content.parent, content.names, inode.data_fork_size)
+        layout = lay_out(inode.ino, content.parent, content.names.values(), inode.data_fork_size)
         if layout is None:
             raise geometry.unsupported(f"the directory of inode {inode.ino} is too large")
         mapping = inode.mapping()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import OrderedDict
 from typing import NamedTuple
 
 from ...errors import BuildError
@@ -21,6 +22,7 @@ from .volume import Volume
 _MOST_LINKS = 40
 _MOST_DIRECTORIES = 200_000
 _LONGEST_PATH = 65536
+_KEPT_DIRECTORIES = 32
 
 _DIRECTORY, _SYMLINK, _REGULAR = (FILE_TYPES[kind] for kind in (stat.S_IFDIR, stat.S_IFLNK, stat.S_IFREG))
 
@@ -46,19 +48,25 @@ def no_directory(path: bytes) -> NotADirectoryError:
 
 
 class Tree:
-    """The directory tree of a volume."""
+    """The directory tree of a volume. Directories that were read are kept; forget() one that has changed."""
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
+        self._directories: OrderedDict[int, Directory] = OrderedDict()
 
     def inode(self, ino: int) -> Inode:
         return read_used_inode(self.volume, ino)
 
     def directory(self, inode: Inode) -> Directory:
-        return read_directory(inode)
+        known = self._directories.get(inode.ino)
+        if known is None:
+            known = self._directories[inode.ino] = read_directory(inode)
+            if len(self._directories) > _KEPT_DIRECTORIES:
+                self._directories.popitem(last=False)
+        return known
 
-    def entry(self, directory: Inode, name: bytes) -> Name | None:
-        return next((entry for entry in self.directory(directory).names if entry.name == name), None)
+    def forget(self, inode: Inode) -> None:
+        self._directories.pop(inode.ino, None)
 
     def walk(self, path: bytes, follow: bool = True) -> Location:
         """Follow a path as far as it exists. follow: also a symbolic link at its very end."""
@@ -74,7 +82,7 @@ class Tree:
                 del inodes[max(len(parts), 1) :]
                 del parts[-1:]
                 continue
-            entry = self.entry(inodes[-1], part)
+            entry = self.directory(inodes[-1]).names.get(part)
             if entry is None:
                 return Location(inodes[-1], tuple(parts), (part, *reversed(rest)))
             inode = self.inode(entry.ino)
@@ -118,7 +126,7 @@ class Tree:
         waiting = [(top.inode, path.rstrip(b"/"))]
         while waiting:
             inode, prefix = waiting.pop()
-            for entry in self.directory(inode).names:
+            for entry in read_directory(inode).names.values():
                 if entry.type == _DIRECTORY:
                     if entry.ino in seen:
                         raise inode.damage(f"holds directory {entry.ino}, which is also elsewhere")
