@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar, Union
@@ -80,25 +80,38 @@ def find(text: str, architecture: str, access: Access) -> Source:
     :raises OcneError: it is not there.
     """
     if not is_file_path(text):
-        skopeo = Skopeo(access)
-        return ImageSource(resolve(skopeo, parse_reference(text), architecture), skopeo)
+        return find_image(text, architecture, access)
     path = Path(text).expanduser().resolve()
     if not path.is_file():
         raise OcneError(f"Source {path} is no file.", "Give a file of this host, or a reference such as docker://host/name:tag.")
     return FileSource(path, f"sha256:{known_sha256(path)}")
 
 
+def find_image(text: str, architecture: str, access: Access) -> ImageSource:
+    """find() of a reference."""
+    skopeo = Skopeo(access)
+    return ImageSource(resolve(skopeo, parse_reference(text), architecture), skopeo)
+
+
 def with_image(source: ImageSource, cache: Path, work: Callable[[Image], T]) -> T:
-    """Do work on the fetched image. A blob of the cache that turns out damaged is fetched once more, and the work begins anew."""
+    """with_images() of one."""
+    return with_images((source,), cache, lambda images: work(images[0]))
+
+
+def with_images(sources: Sequence[ImageSource], cache: Path, work: Callable[[Sequence[Image]], T]) -> T:
+    """Do work on the fetched images. A blob of the cache that turns out damaged is fetched once more, and the work begins anew."""
     blobs = cache / "blobs"
+
+    def fetched(again: bool) -> list[Image]:
+        return [read_image(fetch(source.skopeo, source.image, blobs, again), blobs) for source in sources]
+
     try:
-        return work(read_image(fetch(source.skopeo, source.image, blobs), blobs))
+        return work(fetched(False))
     except DamagedBlob as damaged:
         damaged.path.unlink(missing_ok=True)
     try:
-        return work(read_image(fetch(source.skopeo, source.image, blobs, again=True), blobs))
+        return work(fetched(True))
     except DamagedBlob as damaged:
         damaged.path.unlink(missing_ok=True)
-        raise BuildError(
-            f"{source.image.reference}: {damaged.message}", "Fetched twice, damaged twice: the registry's copy is broken."
-        ) from damaged
+        names = " or ".join(str(source.image.reference) for source in sources)
+        raise BuildError(f"{names}: {damaged.message}", "Fetched twice, damaged twice: the registry's copy is broken.") from damaged

@@ -31,6 +31,9 @@ from .ostree.web_server import find_web_server
 from .progress import Progress, silent
 from .streams import CHUNK
 
+#: Changes whenever the same input and options are to give other bytes, so that archives made before count as out of date.
+CONVERSION_VERSION = 1
+
 
 @dataclass(frozen=True)
 class Options:
