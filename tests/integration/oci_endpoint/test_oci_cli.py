@@ -362,6 +362,27 @@ def test_resource_principal(cli: Cli) -> None:
     assert cli.endpoint.requests("GET", "^/n")[-1].principal == "resource"
 
 
+def test_workload_identity(cli: Cli) -> None:
+    environment = cli.endpoint.workload_environment("127.0.0.9")
+    answer = cli("os", "ns", "get", OCI_CLI_AUTH="oke_workload_identity", OCI_CLI_CONFIG_FILE="", **environment)
+    assert answer["data"] == cli.endpoint.settings.namespace
+    assert cli.endpoint.requests("GET", "^/n")[-1].principal == "workload"
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3 * MIB))
+    with Endpoint(settings=Settings(min_part_size=MIB), tls=True) as endpoint:
+        cli = Cli(endpoint)
+        cli("os", "bucket", "create", "--name", "b", "--compartment-id", endpoint.tenancy)
+        put = ("os", "object", "put", "--bucket-name", "b", "--name", "o", "--file", str(source), "--force")
+        cli(*put, "--part-size", "1")
+        assert endpoint.object_content("b", "o") == source.read_bytes()
+        endpoint.faults.add(Fault("status", "PUT", "/o/", times=None, status=400, code="InvalidParameter", message="told to fail"))
+        assert cli.error(*put, "--no-multipart")["message"] == "told to fail"
+        assert cli.run("--no-retry", "os", "ns", "get", REQUESTS_CA_BUNDLE="").returncode != 0
+
+
 def test_wrong_key_is_refused(cli: Cli, tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_bytes((cli.endpoint.folder / "session_key.pem").read_bytes())

@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--compartment", action="append", default=[], metavar="PATH", help="a compartment to make, as team/images; may be repeated"
     )
+    parser.add_argument("--tls", action="store_true", help="speak https; clients have to trust ca_file")
     for item in fields(Settings):
         if item.name in ("uri_only_kinds", "delete_while_importing"):
             continue
@@ -34,7 +35,7 @@ def main() -> None:
         parser.add_argument("--" + item.name.replace("_", "-"), type=kind, default=getattr(Settings(), item.name))
     options = vars(parser.parse_args())
     settings = Settings(**{item.name: options[item.name] for item in fields(Settings) if item.name in options})
-    endpoint = Endpoint(options["state"].absolute(), options["host"], options["port"], settings)
+    endpoint = Endpoint(options["state"].absolute(), options["host"], options["port"], settings, options["tls"])
     compartments = {path: endpoint.add_compartment(path) for path in options["compartment"]}
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

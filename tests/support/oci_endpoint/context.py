@@ -42,7 +42,7 @@ class Settings:
     delete_while_importing: bool = False
     """Whether DeleteImage works on an image in IMPORTING; otherwise 409 IncorrectState."""
     uri_only_kinds: list[str] = field(default_factory=list)
-    """Kinds of principals (session, instance, resource) whose import from an object must go through a pre-authenticated request."""
+    """Kinds of principals (session, instance, resource, workload) that must import through a pre-authenticated request."""
     clock_skew: float = 300.0
     """A date further away than this is refused with 401."""
 

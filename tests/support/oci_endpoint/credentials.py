@@ -50,7 +50,7 @@ class Credentials:
         self.api_key = self._make_api_key(folder / "oci_api_key.pem")
         self._folder = folder
         self._session_key = new_key()
-        _write_secret(folder / "session_key.pem", pem(self._session_key))
+        write_secret(folder / "session_key.pem", pem(self._session_key))
         self._session_token_file = folder / "session_token"
         self.renew_session()
         self._write_config(region)
@@ -58,15 +58,15 @@ class Credentials:
     def renew_session(self, lifetime: float = 3600) -> None:
         """Write a fresh security token for the profile SESSION; a negative lifetime leaves an expired one."""
         principal = Principal("session", self.tenancy, self.user)
-        _write_secret(self._session_token_file, self.tokens.issue(principal, self._session_key.public_key(), lifetime).encode())
+        write_secret(self._session_token_file, self.tokens.issue(principal, self._session_key.public_key(), lifetime).encode())
 
     def make_resource_session(self, subject: str) -> tuple[Path, Path]:
         """Files with a security token and a private key of a resource."""
         key = new_key()
         token = self.tokens.issue(Principal("resource", self.tenancy, subject), key.public_key(), res_tenant=self.tenancy)
         paths = self._folder / "resource_token", self._folder / "resource_key.pem"
-        _write_secret(paths[0], token.encode())
-        _write_secret(paths[1], pem(key))
+        write_secret(paths[0], token.encode())
+        write_secret(paths[1], pem(key))
         return paths
 
     def key_of(self, key_id: str) -> tuple[rsa.RSAPublicKey, Principal]:
@@ -83,7 +83,7 @@ class Credentials:
     def _make_api_key(self, path: Path) -> ApiKey:
         key = new_key()
         # the last line tells the command-line client that the file is meant to be an API key
-        _write_secret(path, pem(key) + b"OCI_API_KEY\n")
+        write_secret(path, pem(key) + b"OCI_API_KEY\n")
         # the fingerprint of an API key is the MD5 of its public key in DER
         public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         digest = hashlib.md5(public).hexdigest()
@@ -95,7 +95,7 @@ class Credentials:
         config = configparser.ConfigParser()
         config["DEFAULT"] = {**common, "key_file": str(self.api_key.key_file)}
         config["SESSION"] = {"key_file": str(self._folder / "session_key.pem"), "security_token_file": str(self._session_token_file)}
-        _write_secret(self.config_file, b"")
+        write_secret(self.config_file, b"")
         with self.config_file.open("w") as file:
             config.write(file)
 
@@ -108,7 +108,7 @@ def pem(key: rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def write_secret(path: Path, content: bytes) -> None:
     """Create or replace a file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

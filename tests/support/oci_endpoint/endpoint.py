@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from . import admin
 from .buckets import Buckets, Upload
 from .capability_schemas import CapabilitySchemas
+from .certificates import Authority, certificate_pem
 from .context import Context, Settings, new_ocid
 from .credentials import Credentials
 from .faults import Faults, ImportOutcome
@@ -35,16 +34,25 @@ from .router import Router, Signing
 from .server import Server
 from .shapes import Shapes
 from .work_requests import WorkRequests
+from .workload_identity import PORT, WorkloadIdentity
 
 
 class Endpoint:
     """A stand-in of Oracle Cloud on loopback: `with Endpoint() as endpoint: ...`.
 
     Clients get `endpoint.url` as service endpoint of every service and `endpoint.config_file` as configuration file. State lives as
-    long as the object; bytes lie in `folder`, a temporary one by default, which `stop` then removes.
+    long as the object; bytes lie in `folder`, a temporary one by default, which `stop` then removes. With `tls`, the URL is https, and
+    `ca_file` is what clients have to trust.
     """
 
-    def __init__(self, folder: Optional[Path] = None, host: str = "127.0.0.1", port: int = 0, settings: Optional[Settings] = None) -> None:
+    def __init__(
+        self,
+        folder: Optional[Path] = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        settings: Optional[Settings] = None,
+        tls: bool = False,
+    ) -> None:
         self._temporary = folder is None
         self.folder = Path(tempfile.mkdtemp(prefix="oci-endpoint-")) if folder is None else folder
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,7 +74,8 @@ class Endpoint:
         self.images = Images(context, self.identity, self.importer)
         self.shapes = Shapes(context, self.identity, self.images)
         self.capability_schemas = CapabilitySchemas(context, self.identity, self.images)
-        self.federation = Federation(context, self.credentials.tokens)
+        authority = Authority("ocne.images test authority")
+        self.federation = Federation(context, self.credentials.tokens, authority)
         services = (
             self.identity,
             self.buckets,
@@ -78,29 +87,37 @@ class Endpoint:
             self.capability_schemas,
             self.work_requests,
             self.federation,
+            WorkloadIdentity(self.credentials.tokens),
         )
         router = Router([*(route for service in services for route in service.routes()), *admin.routes(self)])
-        self._server = Server((host, port), context, router, self._key_of, self.faults, self.log)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="oci endpoint", daemon=True)
+        self.ca_file = self.folder / "ca.pem"
+        self.ca_file.write_bytes(certificate_pem(authority.certificate))
+
+        def listen(host: str, port: int, tls: bool) -> Server:
+            context_of_tls = authority.server_context(self.folder, host) if tls else None
+            return Server((host, port), context, router, self._key_of, self.faults, self.log, context_of_tls)
+
+        self._listen = listen
+        self._servers = [listen(host, port, tls)]
 
     @property
     def url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        server = self._servers[0]
+        host, port = server.server_address[:2]
+        return f"{'https' if server.tls else 'http'}://{host!s}:{port}"
 
     @property
     def config_file(self) -> Path:
         return self.credentials.config_file
 
     def start(self) -> Endpoint:
-        self._thread.start()
+        self._servers[0].run()
         return self
 
     def stop(self) -> None:
         self._context.stopping.set()
-        self._server.shutdown()
-        self._server.close_connections()
-        self._server.server_close()
+        for server in self._servers:
+            server.stop()
         for thread in self.importer.threads:
             thread.join(timeout=30)
         self.log.close()
@@ -124,13 +141,16 @@ class Endpoint:
             "user": self.credentials.user,
             "region": self.settings.region,
             "namespace": self.settings.namespace,
+            "ca_file": str(self.ca_file),
             "metadata_base_url": f"{self.url}/opc/v2",
             "federation_endpoint": f"{self.url}/v1/x509",
         }
 
     def client_environment(self) -> dict[str, str]:
         """Variables with which the command-line client talks to this endpoint, signing with the API key."""
-        return {"OCI_CLI_CONFIG_FILE": str(self.config_file), "OCI_CLI_ENDPOINT": self.url}
+        # this variable also wins over OCI_CLI_CERT_BUNDLE where a machine has it set
+        trust = {"REQUESTS_CA_BUNDLE": str(self.ca_file)} if self._servers[0].tls else {}
+        return {"OCI_CLI_CONFIG_FILE": str(self.config_file), "OCI_CLI_ENDPOINT": self.url, **trust}
 
     def instance_environment(self) -> dict[str, str]:
         """Variables that make a client find an instance's identity here; the command-line client reads the second one only."""
@@ -143,6 +163,20 @@ class Endpoint:
             "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2",
             "OCI_RESOURCE_PRINCIPAL_RPST": str(token),
             "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM": str(key),
+            "OCI_RESOURCE_PRINCIPAL_REGION": self.settings.region,
+        }
+
+    def workload_environment(self, host: str = "127.0.0.1") -> dict[str, str]:
+        """Variables of a pod with workload identity; its exchange listens on the address and the one port that clients know."""
+        server = self._listen(host, PORT, True)
+        self._servers.append(server)
+        server.run()
+        token, _ = self.credentials.make_resource_session("system:serviceaccount:team:images")
+        return {
+            "KUBERNETES_SERVICE_HOST": host,
+            "OCI_KUBERNETES_SERVICE_ACCOUNT_CERT_PATH": str(self.ca_file),
+            "OCI_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH": str(token),
+            "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2",
             "OCI_RESOURCE_PRINCIPAL_REGION": self.settings.region,
         }
 
@@ -168,9 +202,9 @@ class Endpoint:
         self.importer.outcomes.append(ImportOutcome(status, list(errors)) if errors else ImportOutcome(status))
 
     def wait_for_imports(self, seconds: float = 60) -> None:
-        with contextlib.suppress(RuntimeError):
-            for thread in list(self.importer.threads):
-                thread.join(timeout=seconds)
+        """Return once no import is under way any more, or after these seconds for each."""
+        for thread in list(self.importer.threads):
+            thread.join(timeout=seconds)
 
     def _key_of(self, key_id: str, signing: Signing) -> tuple[RSAPublicKey, Principal]:
         return self.federation.key_of(key_id) if signing is Signing.FEDERATION else self.credentials.key_of(key_id)

@@ -11,15 +11,13 @@ certificate and the public key of a fresh session, signed with the certificate's
 from __future__ import annotations
 
 import base64
-import datetime
-from typing import Optional
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
-from .context import Context, now
+from .certificates import Authority, certificate_pem
+from .context import Context
 from .credentials import new_key, pem
 from .messages import Principal, Request, Response, ServiceError, invalid
 from .router import Route, Signing
@@ -28,20 +26,17 @@ from .tokens import TokenIssuer
 
 
 class Federation:
-    def __init__(self, context: Context, tokens: TokenIssuer) -> None:
+    def __init__(self, context: Context, tokens: TokenIssuer, authority: Authority) -> None:
         self._context = context
         self._tokens = tokens
         self.instance = context.ocid("instance")
-        authority_key, self._key = new_key(), new_key()
-        authority = _certificate({"PKISVC Identity Intermediate": NameOID.COMMON_NAME}, authority_key, authority_key)
-        names = {"instance": NameOID.COMMON_NAME}
-        for name in ("opc-certtype:instance", f"opc-instance:{self.instance}", f"opc-tenant:{context.tenancy}"):
-            names[name] = NameOID.ORGANIZATIONAL_UNIT_NAME
-        self._leaf = _certificate(names, self._key, authority_key, authority)
+        self._key = new_key()
+        units = ["opc-certtype:instance", f"opc-instance:{self.instance}", f"opc-tenant:{context.tenancy}"]
+        self._leaf = authority.issue("instance", units, self._key)
         self._files = {
-            "cert.pem": _certificate_pem(self._leaf),
+            "cert.pem": certificate_pem(self._leaf),
             "key.pem": pem(self._key),
-            "intermediate.pem": _certificate_pem(authority),
+            "intermediate.pem": certificate_pem(authority.certificate),
         }
 
     def routes(self) -> list[Route]:
@@ -94,26 +89,3 @@ def _check_metadata_header(request: Request) -> None:
     """Version 2 of the metadata service wants this header, so that no forwarded request gets through."""
     if request.headers.get("authorization") != "Bearer Oracle":
         raise ServiceError(403, "NotAuthorized", "The header Authorization: Bearer Oracle is missing.")
-
-
-def _certificate(
-    names: dict[str, x509.ObjectIdentifier],
-    key: rsa.RSAPrivateKey,
-    issuer_key: rsa.RSAPrivateKey,
-    issuer: Optional[x509.Certificate] = None,
-) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(oid, value) for value, oid in names.items()])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now() - datetime.timedelta(minutes=5))
-        .not_valid_after(now() + datetime.timedelta(days=1))
-    )
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
-def _certificate_pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)

@@ -93,8 +93,8 @@ class Importer:
 
     def start(self, image: Image, source: Source) -> None:
         thread = threading.Thread(target=self._run, args=(image, source), name=f"import {image.document['displayName']}", daemon=True)
-        self.threads.append(thread)
         thread.start()
+        self.threads.append(thread)
 
     def _run(self, image: Image, source: Source) -> None:
         work = self._work_requests.by_id[image.work_request]

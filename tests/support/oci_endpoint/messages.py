@@ -111,7 +111,7 @@ class RequestBody:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who signed a request. `kind`: user (API key), session (security token of a user), instance, resource."""
+    """Who signed a request. `kind`: user (API key), session (security token of a user), instance, resource, workload."""
 
     kind: str
     tenancy: str

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -31,14 +32,26 @@ _LINGER = 5.0
 
 
 class Server(ThreadingHTTPServer):
+    """With `tls`, connections are encrypted; the handshake takes place in the connection's own thread."""
+
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], context: Context, router: Router, keys: KeyLookup, faults: Faults, log: RequestLog
+        self,
+        address: tuple[str, int],
+        context: Context,
+        router: Router,
+        keys: KeyLookup,
+        faults: Faults,
+        log: RequestLog,
+        tls: Optional[ssl.SSLContext] = None,
     ) -> None:
         super().__init__(address, _Handler)
+        self.tls = tls
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.context = context
         self.router = router
         self.keys = keys
@@ -57,6 +70,14 @@ class Server(ThreadingHTTPServer):
         with self._open_lock:
             self._open.discard(request)
         super().shutdown_request(request)
+
+    def run(self) -> None:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="oci endpoint", daemon=True).start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.close_connections()
+        self.server_close()
 
     def close_connections(self) -> None:
         """Break what is open, as a service that goes down does."""

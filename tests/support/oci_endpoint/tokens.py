@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from .messages import Principal
 from .signatures import Refused
 
+_TYPES = {"session": "login", "instance": "x509", "resource": "res", "workload": "workload"}
+
 
 class TokenIssuer:
-    """Issues tokens and knows its own again."""
+    """Issues tokens and knows its own again. The claim `ttype` says what kind of principal a token is for."""
 
     def __init__(self) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -36,7 +38,7 @@ class TokenIssuer:
         payload = {
             "sub": principal.subject,
             "tenant": principal.tenancy,
-            "ttype": {"session": "login", "instance": "x509", "resource": "res"}[principal.kind],
+            "ttype": _TYPES[principal.kind],
             "iss": "auth.local",
             "iat": issued,
             "exp": issued + int(lifetime),
@@ -62,7 +64,7 @@ class TokenIssuer:
             raise Refused("the security token has expired")
         jwk = json.loads(payload["jwk"])
         n, e = (int.from_bytes(_decode(jwk[name]), "big") for name in ("n", "e"))
-        kind = {"login": "session", "x509": "instance", "res": "resource"}[payload["ttype"]]
+        kind = next(kind for kind, name in _TYPES.items() if name == payload["ttype"])
         return rsa.RSAPublicNumbers(e, n).public_key(), Principal(kind, payload["tenant"], payload["sub"])
 
 

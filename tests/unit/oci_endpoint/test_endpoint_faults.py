@@ -101,6 +101,12 @@ def test_an_answer_before_the_body_is_read(client: Client) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
+def test_an_early_answer_reaches_a_client_that_does_not_wait(client: Client) -> None:
+    """The SDK asks for 100 Continue, but sends the body at once."""
+    answer = client("PUT", f"{client.path}/none/o/o", bytes(20_000_000), {"expect": "100-continue"}, raw=True, signed=())
+    assert answer.error == (401, "NotAuthenticated")
+
+
 def test_unknown_actions() -> None:
     with pytest.raises(ValueError, match="action is one of"):
         Fault("explode")
