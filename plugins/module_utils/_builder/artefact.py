@@ -43,7 +43,8 @@ def making(dest: Path, lock_timeout: float) -> Iterator[Path]:
         try:
             yield partial
         except BuildError as error:
-            raise OcneError(error.message, error.hint) from error
+            # The temporary name means nothing to the user.
+            raise OcneError(f"Could not make {dest}: {error.message.replace(f'{partial}: ', '')}", error.hint) from error
         finally:
             partial.unlink(missing_ok=True)
 

@@ -49,7 +49,8 @@ class GuestfsDisk:
     def filesystem(self, label: str) -> Filesystem:
         partition = self._partition(label)
         if partition.filesystem != "xfs":
-            raise BuildError(f"{self._path}: partition {label} holds {partition.filesystem or 'no filesystem'}, not XFS.")
+            found = partition.filesystem or "no known filesystem"
+            raise BuildError(f"{self._path}: partition {label!r} holds {found} instead of XFS.", "Take an OCK boot image.")
         return _GuestfsFilesystem(self, partition)
 
     def check(self, edits: Sequence[Edit], timestamp: int) -> None:
@@ -116,9 +117,9 @@ class GuestfsDisk:
     def _partition(self, label: str) -> Partition:
         found = [partition for partition in self.partitions if partition.label == label]
         if len(found) != 1:
-            labels = ", ".join(partition.label or "(none)" for partition in self.partitions) or "no partitions"
-            what = "has no partition" if not found else f"has {len(found)} partitions"
-            raise BuildError(f"{self._path} {what} labelled {label!r}; its labels: {labels}.", "Take an OCK boot image.")
+            labels = ", ".join(repr(partition.label) for partition in self.partitions)
+            message = f"{self._path}: {len(found)} partitions are labelled {label!r} (there are: {labels})."
+            raise BuildError(message, "Take an OCK boot image.")
         return found[0]
 
     def _read_partitions(self) -> list[Partition]:
