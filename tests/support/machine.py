@@ -10,6 +10,7 @@ first, so that a second run does nothing.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -28,7 +29,7 @@ PACKAGES = {
     "sample disks": ("dosfstools", "fdisk", "mtools", "ostree", "qemu-utils", "xfsprogs"),
     "container images": ("skopeo", "zstd"),
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
-    "the engine guestfs": ("libguestfs-tools",),
+    "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.
@@ -52,7 +53,18 @@ def say(message: str) -> None:
 
 def install_packages(purposes: Iterable[str]) -> None:
     """Install the Debian packages for those purposes that are missing."""
-    _apt_install([package for purpose in purposes for package in PACKAGES[purpose]])
+    purposes = list(purposes)
+    packages = [package for purpose in purposes for package in PACKAGES[purpose]]
+    if "the engine guestfs" in purposes and not list(Path("/boot").glob("vmlinuz-*")):
+        packages.append(_kernel_package())
+    _apt_install(packages)
+
+
+def _kernel_package() -> str:
+    """A small kernel for libguestfs' virtual machine, on a machine that has none of its own (a container)."""
+    if "ubuntu" in Path("/etc/os-release").read_text():
+        return "linux-image-virtual"
+    return "linux-image-cloud-arm64" if os.uname().machine == "aarch64" else "linux-image-cloud-amd64"
 
 
 def _apt_install(packages: Sequence[str]) -> None:
@@ -135,7 +147,13 @@ def make_venv(name: str, python: Path, requirements: Sequence[str]) -> Path:
     """A virtual environment in .cache/venvs with these packages (as pip's arguments); made anew when they, the Python,
     or the place of the checkout change. Its folder.
     """
-    folder = VENVS / name
+    VENVS.mkdir(parents=True, exist_ok=True)
+    with (VENVS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _make_venv(VENVS / name, python.resolve(), requirements)
+
+
+def _make_venv(folder: Path, python: Path, requirements: Sequence[str]) -> Path:
     stamp = folder / "made-of"
     wanted = _fingerprint(folder, python, requirements)
     if stamp.exists() and stamp.read_text() == wanted:
