@@ -20,6 +20,7 @@ from .vfat import volume_id
 from .xfs.editor import Editor
 from .xfs.geometry import is_xfs, read_geometry
 from .xfs.inode import FILE_TYPES
+from .xfs.log import read_clean_log
 from .xfs.symlink import read_symlink
 from .xfs.tree import Tree
 from .xfs.volume import Volume
@@ -43,7 +44,9 @@ class NativeFilesystem:
 
     def __init__(self, partition: Partition, device: Device) -> None:
         self.partition = partition
-        self._tree = Tree(Volume(device))
+        volume = Volume(device)
+        read_clean_log(volume)  # while a log waits to be replayed, what the blocks say is not how things are
+        self._tree = Tree(volume)
 
     def stat(self, path: str) -> FileStat:
         inode = self._tree.lookup(_encode(path), follow=False).inode
@@ -125,13 +128,27 @@ class NativeDisk:
         return named[0]
 
     def _plan(self, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
-        """The writes to the host file, checked by a fresh reader that goes through them."""
-        writes: dict[int, bytes] = {}
+        """The writes to the host file, checked by fresh readers that go through them."""
+        planned: dict[str, dict[int, bytes]] = {}
         for label in dict.fromkeys(edit.partition for edit in edits):
-            start = self._xfs_partition(label).start
-            planned = self.plan_partition(label, [edit for edit in edits if edit.partition == label], timestamp)
-            writes.update({start + offset: data for offset, data in planned.items()})
-        return self._image.plan(writes)
+            planned[label] = self.plan_partition(label, [edit for edit in edits if edit.partition == label], timestamp)
+        writes = {self._xfs_partition(label).start + offset: data for label, changes in planned.items() for offset, data in changes.items()}
+        host = self._image.plan(writes)
+        future = open_image(Overlay(self._file, host))
+        for label, changes in planned.items():
+            self._check(label, future, changes, [edit for edit in edits if edit.partition == label])
+        return host
+
+    def _check(self, label: str, future: Image, changes: dict[int, bytes], edits: Sequence[Edit]) -> None:
+        """The check of one partition: first of its structure, then of what the edits have come to."""
+        partition = self._xfs_partition(label)
+        before, after = (Volume(_window(image, partition)) for image in (self._image, future))
+        changed = [before.geometry.from_linear(offset // BLOCK_SIZE) for offset in changes]
+        names = {part for edit in edits if not isinstance(edit, SetUuid) for part in _names(Tree(after), edit)}
+        check_plan(before, after, changed, names)
+        verify_outcome(
+            NativeFilesystem(partition, before), NativeFilesystem(replace(partition, uuid=str(after.geometry.uuid)), after), edits
+        )
 
     def plan_partition(self, label: str, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
         """The writes (offset in the partition: bytes) that carry out these edits of one partition."""
