@@ -6,28 +6,18 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    DOCUMENTATION = r"""
+# Both directions have these.
+_CONNECTION = r"""
 options:
   authfile:
     description:
       - File with credentials for registries, as described in containers-auth.json(5).
       - Default is the user's own, as C(podman login) writes it; E(REGISTRY_AUTH_FILE) names another.
     type: path
-  username:
-    description:
-      - Account at the registry of O(source), before what O(authfile) says. Needs O(password).
-    type: str
   password:
     description:
       - Password or token of O(username). It reaches skopeo(1) through a file that only this user can read.
     type: str
-  tls_verify:
-    description:
-      - Whether registries have to use HTTPS with a certificate that is known.
-    type: bool
-    default: true
   ca_certificates:
     description:
       - PEM file with further certificate authorities for registries.
@@ -49,11 +39,64 @@ options:
           - The alias has to be quoted, since YAML takes a bare C(no) for a boolean.
         type: str
         aliases: ["no"]
+"""
+
+_REQUIREMENTS = r"""
+requirements:
+  - skopeo
+"""
+
+
+class ModuleDocFragment:
+    # Modules that fetch.
+    DOCUMENTATION = (
+        _CONNECTION
+        + r"""
+  username:
+    description:
+      - Account at the registry of O(source), before what O(authfile) says. Needs O(password).
+    type: str
+  tls_verify:
+    description:
+      - Whether registries have to use HTTPS with a certificate that is known.
+    type: bool
+    default: true
   cache_dir:
     description:
       - Folder where fetched blobs are kept by digest, so that nothing is fetched twice. It can be removed at any time.
     type: path
     default: ~/.ocne/cache
-requirements:
-  - skopeo
 """
+        + _REQUIREMENTS
+    )
+
+    # Modules that push.
+    DESTINATION = (
+        _CONNECTION
+        + r"""
+  username:
+    description:
+      - Account at the registry of O(dest), before what O(authfile) says. Needs O(password).
+      - It is used for O(src), too, where that is in the same registry.
+    type: str
+  tls_verify:
+    description:
+      - Whether the registry of O(dest) has to use HTTPS with a certificate that is known.
+    type: bool
+    default: true
+  src_username:
+    description:
+      - Account at the registry of O(src), before what O(authfile) says. Needs O(src_password).
+    type: str
+  src_password:
+    description:
+      - Password or token of O(src_username).
+    type: str
+  src_tls_verify:
+    description:
+      - Whether the registry of O(src) has to use HTTPS with a certificate that is known.
+    type: bool
+    default: true
+"""
+        + _REQUIREMENTS
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from .. import _platform, _record
+from .._containers.access import access
 from .._errors import OcneError
 from .._imagebuild import boot_image as program
 from .._imagebuild.conversion import CONVERSION_VERSION, Options
@@ -19,7 +20,7 @@ from .._imagebuild.errors import BuildError, Unsupported
 from .._imagebuild.layout import Image
 from .._module import Plan
 from . import artefact
-from .source import FileSource, Source, access, find, with_image
+from .source import FileSource, Source, find, with_image
 
 
 @dataclass(frozen=True)

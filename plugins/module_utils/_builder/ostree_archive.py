@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from .. import _platform, _record
+from .._containers.access import access
 from .._containers.reference import is_file_path, parse_reference
 from .._errors import OcneError
 from .._imagebuild import ostree_archive as program
@@ -21,7 +22,7 @@ from .._imagebuild.ostree.archive_image import IMAGE_NAME
 from .._imagebuild.ostree.repository import check_ref
 from .._module import Plan
 from . import artefact
-from .source import ImageSource, access, find_image, with_images
+from .source import ImageSource, find_image, with_images
 
 #: A public image for all architectures. nginx.org's own, which keeps to a stable release.
 DEFAULT_BASE_IMAGE = "docker.io/library/nginx:stable-alpine"

@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar, Union
 
+from .._containers.access import CONNECTION_OPTIONS, Access
 from .._containers.fetch import Resolved, fetch, resolve
 from .._containers.reference import is_file_path, parse_reference
-from .._containers.skopeo import Access, Skopeo
+from .._containers.skopeo import Skopeo
 from .._errors import OcneError
 from .._imagebuild.errors import BuildError
 from .._imagebuild.layout import DamagedBlob, Image, read_image
@@ -21,19 +22,8 @@ from .._record import known_sha256
 
 T = TypeVar("T")
 
-#: Options by which a module reaches registries; the documentation fragment 'registry' describes them.
-REGISTRY_OPTIONS: dict[str, dict[str, Any]] = {
-    "authfile": {"type": "path"},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "tls_verify": {"type": "bool", "default": True},
-    "ca_certificates": {"type": "path"},
-    "proxy": {
-        "type": "dict",
-        "options": {"http": {"type": "str"}, "https": {"type": "str"}, "no_proxy": {"type": "str", "aliases": ["no"]}},
-    },
-    "cache_dir": {"type": "path", "default": "~/.ocne/cache"},
-}
+#: Options by which a module reaches registries and keeps what it fetched; the documentation fragment 'registry' describes them.
+REGISTRY_OPTIONS: dict[str, dict[str, Any]] = {**CONNECTION_OPTIONS, "cache_dir": {"type": "path", "default": "~/.ocne/cache"}}
 
 
 @dataclass(frozen=True)
@@ -57,20 +47,6 @@ class ImageSource:
 
 
 Source = Union[FileSource, ImageSource]
-
-
-def access(params: Mapping[str, Any]) -> Access:
-    """How registries are reached, by a module's options."""
-    proxy = params["proxy"] or {}
-    variables = {"HTTP_PROXY": proxy.get("http"), "HTTPS_PROXY": proxy.get("https"), "NO_PROXY": proxy.get("no_proxy")}
-    return Access(
-        authfile=Path(params["authfile"]) if params["authfile"] else None,
-        username=params["username"],
-        password=params["password"],
-        tls_verify=params["tls_verify"],
-        ca_certificates=Path(params["ca_certificates"]) if params["ca_certificates"] else None,
-        proxy={name: value for name, value in variables.items() if value},
-    )
 
 
 def find(text: str, architecture: str, access: Access) -> Source:

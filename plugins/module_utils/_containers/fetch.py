@@ -6,22 +6,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .._errors import OcneError
 from .._files import locked
+from .manifest import digest_of, instance, is_index, parse
 from .reference import Reference
 from .skopeo import Skopeo
 
 #: Seconds to wait while another run fetches the same image.
 FETCH_TIMEOUT = 3600
-
-_INDEX_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,12 @@ def resolve(skopeo: Skopeo, reference: Reference, architecture: str) -> Resolved
     :raises OcneError: it is not there, or there only for other architectures.
     """
     raw = skopeo.manifest(reference)
-    manifest = _parse(raw, reference)
-    if "manifests" in manifest or manifest.get("mediaType") in _INDEX_TYPES:
-        digest = _instance(manifest, reference, architecture)
+    manifest = parse(raw, reference)
+    if is_index(manifest):
+        digest = str(instance(manifest, reference, architecture).get("digest"))
     else:
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        found = _parse(skopeo.config(reference, architecture), reference).get("architecture")
+        digest = digest_of(raw)
+        found = parse(skopeo.config(reference, architecture), reference).get("architecture")
         if found != architecture:
             raise OcneError(f"{reference} is an image for {found}, not for {architecture}.", "Choose its architecture, or another image.")
     pinned = reference.at(digest) if reference.transport == "docker" else reference
@@ -73,24 +69,3 @@ def fetch(skopeo: Skopeo, image: Resolved, cache: Path, again: bool = False) -> 
         skopeo.copy(image.reference, Reference("oci", f"{layout}:image"), options, image.architecture)
         complete.touch()
     return layout
-
-
-def _instance(index: dict[str, Any], reference: Reference, architecture: str) -> str:
-    """The digest of the architecture's manifest in an image index or manifest list."""
-    instances = [entry for entry in index.get("manifests") or [] if isinstance(entry, dict)]
-    platforms = [entry.get("platform") or {} for entry in instances]
-    for entry, platform in zip(instances, platforms):
-        if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
-            return str(entry.get("digest"))
-    found = ", ".join(sorted({str(p["architecture"]) for p in platforms if p.get("architecture") not in (None, "unknown")})) or "none"
-    raise OcneError(f"{reference} has no image for {architecture}; it has: {found}.", "Choose an architecture that the image has.")
-
-
-def _parse(raw: bytes, reference: Reference) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except ValueError as error:
-        raise OcneError(f"{reference}: what the registry gave is not JSON ({error}).", "Check the reference and the proxy.") from error
-    if not isinstance(value, dict):
-        raise OcneError(f"{reference}: what the registry gave is no manifest.", "Check the reference and the proxy.")
-    return value

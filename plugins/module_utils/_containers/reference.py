@@ -54,6 +54,16 @@ class Reference:
             return None
         return Path(self.rest if self.transport in ("dir", "sif") else self.rest.partition(":")[0])
 
+    def with_path(self, path: Path) -> Reference:
+        """The same image in another file or folder."""
+        _path, colon, name = self.rest.partition(":")
+        return Reference(self.transport, str(path) if self.transport in ("dir", "sif") else f"{path}{colon}{name}")
+
+    @property
+    def name(self) -> str:
+        """What the image is called in an archive or layout; '' where it has no name."""
+        return self.rest.partition(":")[2] if self.transport in ("docker-archive", "oci", "oci-archive") else ""
+
     def at(self, digest: str) -> Reference:
         """The same repository of a registry, pinned to a digest."""
         name = self.rest.partition("@")[0]

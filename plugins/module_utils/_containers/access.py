@@ -1,0 +1,125 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How registries are reached, and which account they get.
+
+Credentials reach skopeo through a file that only this user can read: its own options would show them to everybody who
+lists processes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from .._errors import OcneError
+
+#: Options by which a module reaches registries; the documentation fragment 'registry' describes them.
+CONNECTION_OPTIONS: dict[str, dict[str, Any]] = {
+    "authfile": {"type": "path"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "tls_verify": {"type": "bool", "default": True},
+    "ca_certificates": {"type": "path"},
+    "proxy": {
+        "type": "dict",
+        "options": {"http": {"type": "str"}, "https": {"type": "str"}, "no_proxy": {"type": "str", "aliases": ["no"]}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """How registries are reached.
+
+    :param authfile: containers-auth.json(5); None: skopeo's own default, the user's.
+    :param username: with password, for the registry of the reference at hand, before what authfile says.
+    :param tls_verify: False: plain HTTP and unknown certificates are accepted.
+    :param ca_certificates: PEM file with further certificate authorities.
+    :param proxy: environment variables for proxies, e.g. {'HTTPS_PROXY': …}.
+    """
+
+    authfile: Optional[Path] = None
+    username: Optional[str] = None
+    password: Optional[str] = None
+    tls_verify: bool = True
+    ca_certificates: Optional[Path] = None
+    proxy: Optional[Mapping[str, str]] = None
+
+    def __repr__(self) -> str:
+        return f"Access(authfile={self.authfile}, username={self.username})"
+
+
+def access(params: Mapping[str, Any]) -> Access:
+    """How registries are reached, by a module's options."""
+    proxy = params["proxy"] or {}
+    variables = {"HTTP_PROXY": proxy.get("http"), "HTTPS_PROXY": proxy.get("https"), "NO_PROXY": proxy.get("no_proxy")}
+    return Access(
+        authfile=Path(params["authfile"]) if params["authfile"] else None,
+        username=params["username"],
+        password=params["password"],
+        tls_verify=params["tls_verify"],
+        ca_certificates=Path(params["ca_certificates"]) if params["ca_certificates"] else None,
+        proxy={name: value for name, value in variables.items() if value},
+    )
+
+
+def authfile(access: Access, registry: str, path: Path) -> Path | None:
+    """The file of credentials for a registry: the given one, or a copy of it at path with username and password put in.
+
+    :returns: None where skopeo's default is meant.
+    """
+    if access.authfile and not access.authfile.is_file():
+        raise OcneError(f"authfile {access.authfile} is not there.", "Make it with `podman login --authfile`.")
+    if not registry or access.username is None or access.password is None:
+        return access.authfile
+    content = _read(access.authfile or default_authfile())
+    token = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
+    others = {key: value for key, value in content["auths"].items() if key.partition("/")[0] != registry}
+    content["auths"] = {**others, registry: {"auth": token}}
+    content.pop("credHelpers", None)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    return path
+
+
+def account(access: Access, registry: str) -> str:
+    """The name of the account that the registry gets; '' where none is known here."""
+    if access.username is not None and access.password is not None:
+        return access.username
+    auths = _read(access.authfile or default_authfile())["auths"]
+    fitting = [entry for key, entry in auths.items() if key.partition("/")[0] == registry and isinstance(entry, dict)]
+    try:
+        return base64.b64decode(str(fitting[0]["auth"]), validate=True).decode().partition(":")[0]
+    except (IndexError, KeyError, binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def default_authfile() -> Path | None:
+    """Where podman and skopeo keep the user's credentials (containers-auth.json(5)), when a file is there."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
+    candidates = (
+        os.environ.get("REGISTRY_AUTH_FILE", ""),
+        f"{runtime}/containers/auth.json",
+        f"/run/containers/{os.getuid()}/auth.json",
+        str(Path(os.environ.get("XDG_CONFIG_HOME", "~/.config"), "containers/auth.json").expanduser()),
+        str(Path("~/.docker/config.json").expanduser()),
+    )
+    return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    """A file of credentials; without entries where it is none: what is wrong with it, skopeo says."""
+    try:
+        content = json.loads(path.read_text("utf-8")) if path else {}
+    except (OSError, ValueError):
+        content = {}
+    content = content if isinstance(content, dict) else {}
+    return {**content, "auths": content.get("auths") if isinstance(content.get("auths"), dict) else {}}
