@@ -66,6 +66,7 @@ HOST_NAME = r"""#!/bin/bash
 # PRESERVE_HOSTINFO in /etc/oci-hostname.conf says what stays as it is:
 #   0 nothing, 1 the host name, 2 the host name and /etc/hosts, 3 everything.
 # It always ends with 0: a boot must not fail for want of a name.
+set -f
 settings=/etc/oci-hostname.conf
 # Either can be a symlink, which has to stay one.
 hosts=$(readlink -f /etc/hosts)
@@ -76,9 +77,10 @@ say() { logger -t oci-dhclient -- "$*" 2> /dev/null || echo "oci-dhclient: $*" >
 
 preserve=0
 if [ -r "$settings" ]; then
-    preserve=$(sed -n 's/^[[:space:]]*PRESERVE_HOSTINFO[[:space:]]*=[[:space:]]*"\{0,1\}\([0-3]\).*/\1/p' "$settings" | tail -n 1)
+    while IFS= read -r line || [ -n "$line" ]; do
+        if [[ $line =~ ^[[:space:]]*PRESERVE_HOSTINFO[[:space:]]*=[[:space:]]*\"?([0-3]) ]]; then preserve=${BASH_REMATCH[1]}; fi
+    done < "$settings"
 fi
-preserve=${preserve:-0}
 
 ip=${new_ip_address:-}
 domain=${new_domain_name:-}
@@ -119,29 +121,34 @@ set_host_name() {
 }
 
 set_hosts() {
-    local fqdn=$host${domain:+.$domain}
+    local fqdn=$host${domain:+.$domain} line address first lines=""
     [ -e "$hosts" ] || : > "$hosts"
-    {
-        awk -v ip="$ip" -v fqdn="$fqdn" '$1 != ip && $2 != fqdn' "$hosts"
-        if [ "$fqdn" = "$host" ]; then echo "$ip $host"; else echo "$ip $fqdn $host"; fi
-    } | replace "$hosts"
+    while IFS= read -r line || [ -n "$line" ]; do
+        read -r address first _ <<< "$line"
+        if [ "$address" != "$ip" ] && [ "$first" != "$fqdn" ]; then
+            lines+=$line$'\n'
+        fi
+    done < "$hosts"
+    if [ "$fqdn" != "$host" ]; then fqdn="$fqdn $host"; fi
+    printf '%s%s %s\n' "$lines" "$ip" "$fqdn" | replace "$hosts"
 }
 
 # <subnet>.<vcn>.oraclevcn.com, then <vcn>.oraclevcn.com, before what is searched already.
 set_search() {
-    local wanted=$domain
-    [[ $domain == *.*.oraclevcn.com ]] && wanted="$domain ${domain#*.}"
+    local wanted=$domain line key value name search="" lines=""
+    if [[ $domain == *.*.oraclevcn.com ]]; then wanted+=" ${domain#*.}"; fi
     [ -e "$resolv" ] || : > "$resolv"
-    awk -v wanted="$wanted" '
-        function add(list,    names, count, i) {
-            count = split(list, names, " ")
-            for (i = 1; i <= count; i++) if (!(names[i] in seen)) { seen[names[i]] = 1; search = search " " names[i] }
-        }
-        BEGIN { add(wanted) }
-        $1 == "search" || $1 == "domain" { sub(/^[ \t]*[a-z]+[ \t]+/, ""); add($0); next }
-        { rest = rest $0 "\n" }
-        END { printf "search%s\n%s", search, rest }
-    ' "$resolv" | replace "$resolv"
+    while IFS= read -r line || [ -n "$line" ]; do
+        read -r key value <<< "$line"
+        case "$key" in
+            search | domain) wanted+=" $value" ;;
+            *) lines+=$line$'\n' ;;
+        esac
+    done < "$resolv"
+    for name in $wanted; do
+        if [[ " $search " != *" $name "* ]]; then search+="${search:+ }$name"; fi
+    done
+    printf 'search %s\n%s' "$search" "$lines" | replace "$resolv"
 }
 
 wait_for_dns() {
