@@ -344,7 +344,7 @@ def _write_and_remove(dice: random.Random, root: Path, edits: list[Edit], listin
     for directory in {path for path in changed[:3] if path != "/"}:
         place = root / directory.lstrip("/")
         for entry in list(place.iterdir()) if place.is_dir() else []:
-            if not entry.is_dir() or entry.is_symlink():
+            if entry.is_symlink() or not entry.is_dir():
                 entry.unlink()
 
 

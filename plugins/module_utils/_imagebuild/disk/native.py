@@ -9,16 +9,19 @@ from __future__ import annotations
 import stat
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BuildError, Unsupported
-from .device import Device, HostFile, Window
+from .device import HostFile, Overlay, Window
 from .gpt import GptEntry, read_gpt
 from .image import Image, open_image
-from .interface import Edit, Entry, FileStat, Partition, RemoveFile, WriteFile
+from .interface import Edit, Entry, FileStat, Partition, RemoveFile, SetUuid, WriteFile
+from .outcome import verify_outcome
 from .vfat import volume_id
+from .xfs.check import check_plan
 from .xfs.editor import Editor
-from .xfs.geometry import is_xfs, read_geometry
+from .xfs.geometry import BLOCK_SIZE, is_xfs, read_geometry
 from .xfs.inode import FILE_TYPES
 from .xfs.log import read_clean_log
 from .xfs.symlink import read_symlink
@@ -42,10 +45,8 @@ def _decode(path: bytes) -> str:
 class NativeFilesystem:
     """Read access to an XFS partition; see interface.Filesystem."""
 
-    def __init__(self, partition: Partition, device: Device) -> None:
+    def __init__(self, partition: Partition, volume: Volume) -> None:
         self.partition = partition
-        volume = Volume(device)
-        read_clean_log(volume)  # while a log waits to be replayed, what the blocks say is not how things are
         self._tree = Tree(volume)
 
     def stat(self, path: str) -> FileStat:
@@ -90,20 +91,27 @@ class NativeDisk:
     def __init__(self, path: Path, writable: bool) -> None:
         self._file = HostFile(path, writable)
         try:
-            self._image = open_image(self._file)
-            self.partitions: Sequence[Partition] = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
+            self._open()
         except BaseException:
             self._file.close()
             raise
 
+    def _open(self) -> None:
+        self._image = open_image(self._file)
+        self.partitions: Sequence[Partition] = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
+        self._filesystems: dict[str, NativeFilesystem] = {}
+
     def filesystem(self, label: str) -> NativeFilesystem:
-        partition = self._xfs_partition(label)
-        return NativeFilesystem(partition, _window(self._image, partition))
+        if label not in self._filesystems:
+            partition = self._xfs_partition(label)
+            volume = Volume(_window(self._image, partition))
+            read_clean_log(volume)  # while a log waits to be replayed, what the blocks say is not how things are
+            self._filesystems[label] = NativeFilesystem(partition, volume)
+        return self._filesystems[label]
 
     def apply(self, edits: Sequence[Edit], timestamp: int) -> None:
         self._file.commit(self._plan(edits, timestamp))
-        self._image = open_image(self._file)
-        self.partitions = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
+        self._open()
 
     def check(self, edits: Sequence[Edit], timestamp: int) -> None:
         self._plan(edits, timestamp)
@@ -144,11 +152,10 @@ class NativeDisk:
         partition = self._xfs_partition(label)
         before, after = (Volume(_window(image, partition)) for image in (self._image, future))
         changed = [before.geometry.from_linear(offset // BLOCK_SIZE) for offset in changes]
-        names = {part for edit in edits if not isinstance(edit, SetUuid) for part in _names(Tree(after), edit)}
-        check_plan(before, after, changed, names)
-        verify_outcome(
-            NativeFilesystem(partition, before), NativeFilesystem(replace(partition, uuid=str(after.geometry.uuid)), after), edits
-        )
+        tree = Tree(after)
+        check_plan(before, after, changed, {name for edit in edits for name in _names(tree, edit)})
+        changed_partition = replace(partition, uuid=str(after.geometry.uuid))
+        verify_outcome(NativeFilesystem(partition, before), NativeFilesystem(changed_partition, after), edits)
 
     def plan_partition(self, label: str, edits: Sequence[Edit], timestamp: int) -> dict[int, bytes]:
         """The writes (offset in the partition: bytes) that carry out these edits of one partition."""
@@ -161,6 +168,15 @@ class NativeDisk:
             else:
                 editor.set_uuid(uuid.UUID(edit.uuid))
         return editor.finish()
+
+
+def _names(tree: Tree, edit: Edit) -> set[bytes]:
+    """Every name that the edit may make, remove, or lead to another inode."""
+    if isinstance(edit, SetUuid):
+        return set()
+    asked = _encode(edit.path).split(b"/")
+    location = tree.walk(_encode(edit.path), follow=isinstance(edit, WriteFile))
+    return {*asked, *location.parts, *location.missing}
 
 
 def _window(image: Image, partition: Partition) -> Window:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .accounting import Use
 from .crc32c import crc32c
 from .extents import Extent
 from .geometry import BLOCK_SIZE
@@ -26,6 +27,7 @@ class Allocator:
         self._geometry = volume.geometry
         self._headers = [GroupHeaders(volume, agno) for agno in range(self._geometry.group_count)]
         self._groups: dict[int, Group] = {}
+        self._released: list[Use] = []
         sb = read_superblock(volume, 0)
         if (sb.icount, sb.ifree, sb.fdblocks) != self._totals():
             raise self._geometry.damage("the counters in its superblock do not fit its allocation groups")
@@ -56,10 +58,9 @@ class Allocator:
         raise self._geometry.unsupported(f"the XFS filesystem has no {count} free blocks in one piece to spare")
 
     def release(self, inode: Inode, extent: Extent, flags: int = 0) -> None:
-        """Take blocks from a file. flags: RMAP_ATTR, RMAP_BMBT."""
-        agno, start = self._geometry.split(extent.fsbno)
+        """Take blocks from a file, at the end of the plan: what was in use is not written to. flags: RMAP_ATTR, RMAP_BMBT."""
         unwritten = RMAP_UNWRITTEN if extent.unwritten else 0
-        self._group(agno).release(start, extent.blocks, inode.ino, extent.offset | flags | unwritten)
+        self._released.append(Use(extent.fsbno, extent.blocks, inode.ino, extent.offset | flags | unwritten))
 
     def allocate_inode(self, near: int) -> Inode:
         """A free inode, now counted as in use; `near` is an inode number."""
@@ -89,6 +90,9 @@ class Allocator:
 
     def store(self) -> None:
         """Write the groups that were asked for something, and the superblock's counters, into the volume."""
+        for fsbno, blocks, owner, offset in self._released:
+            agno, start = self._geometry.split(fsbno)
+            self._group(agno).release(start, blocks, owner, offset)
         for group in self._groups.values():
             group.store(self._lsn)
         sb = read_superblock(self._volume, 0)

@@ -24,20 +24,24 @@ class ChunkState(NamedTuple):
     free: int
 
 
+def missing_inodes(chunk: InodeChunk, sparse: bool) -> int:
+    """Mask of the inode numbers for which there are no inodes."""
+    if not sparse:
+        return 0
+    one_hole, holes = (1 << INODES_PER_HOLE) - 1, chunk.counts >> 16
+    return sum(one_hole << bit * INODES_PER_HOLE for bit in range(INODES_PER_CHUNK // INODES_PER_HOLE) if holes >> bit & 1)
+
+
 def chunk_state(chunk: InodeChunk, sparse: bool) -> ChunkState:
     if not sparse:
         return ChunkState(INODES_PER_CHUNK, chunk.counts, chunk.free)
-    holes = 0
-    for bit in range(INODES_PER_CHUNK // INODES_PER_HOLE):
-        if chunk.counts >> 16 >> bit & 1:
-            holes |= ((1 << INODES_PER_HOLE) - 1) << bit * INODES_PER_HOLE
-    return ChunkState(chunk.counts >> 8 & 255, chunk.counts & 255, chunk.free & ~holes)
+    return ChunkState(chunk.counts >> 8 & 255, chunk.counts & 255, chunk.free & ~missing_inodes(chunk, sparse))
 
 
 def is_consistent(chunk: InodeChunk, sparse: bool) -> bool:
     state = chunk_state(chunk, sparse)
-    holes = bin(chunk.counts >> 16).count("1") * INODES_PER_HOLE if sparse else 0
-    return state.inodes == INODES_PER_CHUNK - holes and state.free_count == bin(state.free).count("1")
+    missing = bin(missing_inodes(chunk, sparse)).count("1")
+    return state.inodes == INODES_PER_CHUNK - missing and state.free_count == bin(state.free).count("1")
 
 
 def lowest_free(chunk: InodeChunk, sparse: bool) -> int | None:

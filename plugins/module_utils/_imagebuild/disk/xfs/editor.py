@@ -134,7 +134,7 @@ class Editor:
         inode.disk.nblocks += count
 
     def _replace(self, inode: Inode, content: bytes) -> None:
-        """New blocks for the content, before the old ones are given back: no block is both."""
+        """New blocks for the content; the old ones are given back."""
         old = inode.mapping()
         self._fill(inode, content)
         for extent in old.extents:

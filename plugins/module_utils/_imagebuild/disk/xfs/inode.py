@@ -15,8 +15,8 @@ from .ondisk import NULL32, Dinode
 from .structure import seal
 from .volume import Volume
 
-# di_format, di_aformat
-LOCAL, EXTENTS, BTREE = 1, 2, 3
+# di_format, di_aformat; free inodes are DEVICE until they are first used
+DEVICE, LOCAL, EXTENTS, BTREE = 0, 1, 2, 3
 
 # di_flags
 REALTIME, PREALLOCATED, IMMUTABLE, APPEND = 0x1, 0x2, 0x8, 0x10
@@ -83,7 +83,7 @@ class Inode:
         return self._mapping(self.disk.aformat, self.attr_fork, count) if self.disk.forkoff else Mapping([], [])
 
     def _mapping(self, form: int, fork: bytes, count: int) -> Mapping:
-        if form == LOCAL:
+        if form in (DEVICE, LOCAL):
             return Mapping([], [])
         blocks: list[int] = []
         if form == EXTENTS:
