@@ -28,6 +28,7 @@ class Allocator:
         self._headers = [GroupHeaders(volume, agno) for agno in range(self._geometry.group_count)]
         self._groups: dict[int, Group] = {}
         self._released: list[Use] = []
+        self._freed: list[int] = []
         sb = read_superblock(volume, 0)
         if (sb.icount, sb.ifree, sb.fdblocks) != self._totals():
             raise self._geometry.damage("the counters in its superblock do not fit its allocation groups")
@@ -85,14 +86,17 @@ class Allocator:
         return not percentage or size <= self._geometry.blocks * BLOCK_SIZE * percentage // 100
 
     def free_inode(self, inode: Inode) -> None:
-        agno, agino = self._geometry.split_ino(inode.ino)
-        self._group(agno).free_inode(agino)
+        """Let the inode be free, at the end of the plan: an inode that is in use before and after is the same file."""
+        self._freed.append(inode.ino)
 
     def store(self) -> None:
         """Write the groups that were asked for something, and the superblock's counters, into the volume."""
         for fsbno, blocks, owner, offset in self._released:
             agno, start = self._geometry.split(fsbno)
             self._group(agno).release(start, blocks, owner, offset)
+        for ino in self._freed:
+            agno, agino = self._geometry.split_ino(ino)
+            self._group(agno).free_inode(agino)
         for group in self._groups.values():
             group.store(self._lsn)
         sb = read_superblock(self._volume, 0)
