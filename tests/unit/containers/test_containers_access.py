@@ -1,0 +1,69 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ocne.images.plugins.module_utils._containers.access import Access, account, authfile
+from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
+
+TOKEN = base64.b64encode(b"old:secret").decode()
+
+
+@pytest.fixture
+def existing(tmp_path: Path) -> Path:
+    path = tmp_path / "auth.json"
+    auths = {"a.example.com": {"auth": TOKEN}, "a.example.com/team": {"auth": TOKEN}, "b.example.com": {"auth": TOKEN}}
+    path.write_text(json.dumps({"auths": auths, "credHelpers": {"a.example.com": "helper"}}))
+    return path
+
+
+def _written(access: Access, registry: str, path: Path) -> dict[str, Any]:
+    written = authfile(access, registry, path)
+    assert written == path
+    assert path.stat().st_mode & 0o777 == 0o600
+    return dict(json.loads(path.read_text()))
+
+
+def test_account_is_put_before_the_authfile_for_its_registry_only(existing: Path, tmp_path: Path) -> None:
+    content = _written(Access(existing, "new", "p"), "a.example.com", tmp_path / "out.json")
+    assert content["auths"] == {"a.example.com": {"auth": base64.b64encode(b"new:p").decode()}, "b.example.com": {"auth": TOKEN}}
+    assert "credHelpers" not in content
+
+
+def test_authfile_is_used_as_it_is_without_an_account(existing: Path, tmp_path: Path) -> None:
+    assert authfile(Access(existing), "a.example.com", tmp_path / "out.json") == existing
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_password_is_not_written_for_what_is_no_registry(existing: Path, tmp_path: Path) -> None:
+    assert authfile(Access(existing, "new", "p"), "", tmp_path / "out.json") == existing
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_authfile_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OcneError, match=r"authfile .* is not there"):
+        authfile(Access(tmp_path / "none"), "a.example.com", tmp_path / "out.json")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"auths": []}', '{"auths": {"a.example.com": {"auth": "%%%"}}}', "{}"])
+def test_authfile_of_another_form_names_no_account(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "auth.json"
+    path.write_text(content)
+    assert account(Access(path), "a.example.com") == ""
+    assert _written(Access(path, "new", "p"), "a.example.com", tmp_path / "out.json")["auths"]["a.example.com"]
+
+
+def test_account_of_the_authfile(existing: Path) -> None:
+    assert account(Access(existing), "a.example.com") == "old"
+    assert account(Access(existing), "c.example.com") == ""
+
+
+def test_password_is_not_shown() -> None:
+    assert "canary" not in repr(Access(username="u", password="canary"))

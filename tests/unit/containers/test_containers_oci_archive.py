@@ -1,0 +1,70 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.ocne.images.plugins.module_utils._containers.oci_archive import Unreadable, read_manifest
+from ansible_collections.ocne.images.plugins.module_utils._containers.reference import Reference
+
+from tests.support.container_image import Layout
+
+
+def _archive(path: Path, names: tuple[str, ...], prefix: str = "") -> dict[str, str]:
+    """An OCI archive with images of these names; their digests."""
+    layout = Layout(path.with_suffix(".layout"))
+    digests = {}
+    for name in names:
+        descriptor = layout.add_image([{"a": name.encode()}], "amd64", "none")
+        layout.tag(name, descriptor)
+        digests[name] = descriptor["digest"]
+    with tarfile.open(path, "w") as archive:
+        for entry in sorted(layout.folder.rglob("*")):
+            archive.add(entry, prefix + str(entry.relative_to(layout.folder)), recursive=False)
+    return digests
+
+
+def _digest(reference: str) -> str:
+    raw = read_manifest(Reference("oci-archive", reference))
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_manifest_of_the_only_image(tmp_path: Path, prefix: str) -> None:
+    digests = _archive(tmp_path / "a.tar", ("one",), prefix)
+    assert _digest(f"{tmp_path}/a.tar") == _digest(f"{tmp_path}/a.tar:one") == digests["one"]
+
+
+def test_manifest_of_one_of_several(tmp_path: Path) -> None:
+    digests = _archive(tmp_path / "a.tar", ("one", "two"))
+    assert _digest(f"{tmp_path}/a.tar:two") == digests["two"]
+
+
+@pytest.mark.parametrize("name", ["", ":three"])
+def test_image_that_is_not_named_clearly_is_left_to_skopeo(tmp_path: Path, name: str) -> None:
+    _archive(tmp_path / "a.tar", ("one", "two"))
+    with pytest.raises(Unreadable):
+        _digest(f"{tmp_path}/a.tar{name}")
+
+
+def test_missing_compressed_cut_or_damaged_archive_is_left_to_skopeo(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    digest = _archive(path, ("one",))["one"]
+    (tmp_path / "cut.tar").write_bytes(path.read_bytes()[:2000])
+    (tmp_path / "no.tar").write_bytes(b"x" * 5000)
+    with gzip.open(tmp_path / "packed.tar", "wb") as packed, path.open("rb") as plain:
+        shutil.copyfileobj(plain, packed)
+    layout = path.with_suffix(".layout")
+    (layout / "blobs/sha256" / digest[7:]).write_bytes(b'{"schemaVersion": 2}')
+    with tarfile.open(tmp_path / "damaged.tar", "w") as archive:
+        archive.add(layout, ".")
+    for name in ("none", "cut", "no", "packed", "damaged"):
+        with pytest.raises(Unreadable):
+            _digest(f"{tmp_path}/{name}.tar")
