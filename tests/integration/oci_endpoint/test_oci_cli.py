@@ -255,7 +255,7 @@ def test_image_import(cli: Cli, compartment: str, bucket: str, tmp_path: Path) -
     assert document["lifecycle-state"] == "AVAILABLE"
     assert document["launch-options"]["firmware"] == "UEFI_64"
     assert document["size-in-mbs"] == 1024
-    for _ in range(3):
+    for _turn in range(3):
         _import(cli, compartment, bucket, "image.oci")
     listed = cli("compute", "image", "list", "--compartment-id", compartment, "--display-name", "ock", "--all")["data"]
     assert len(listed) == 4
@@ -291,14 +291,14 @@ def test_failed_import_lists_its_errors(cli: Cli, compartment: str, bucket: str,
 def test_canceled_import(cli: Cli, compartment: str, bucket: str, tmp_path: Path) -> None:
     _put(cli, bucket, "image.oci", good_artefact(), tmp_path)
     cli.endpoint.end_next_import("CANCELED")
-    _, work = _import(cli, compartment, bucket, "image.oci")
+    _image, work = _import(cli, compartment, bucket, "image.oci")
     cli.endpoint.wait_for_imports()
     assert cli("work-requests", "work-request", "get", "--work-request-id", work)["data"]["status"] == "CANCELED"
 
 
 def test_capabilities_and_shapes_of_an_image(cli: Cli, compartment: str, bucket: str, tmp_path: Path) -> None:
     _put(cli, bucket, "image.oci", good_artefact(), tmp_path)
-    image, _ = _import(cli, compartment, bucket, "image.oci")
+    image, _work = _import(cli, compartment, bucket, "image.oci")
     cli.endpoint.wait_for_imports()
     shared = cli("compute", "global-image-capability-schema", "list", "--all")["data"][0]
     assert cli("compute", "global-image-capability-schema", "get", "--global-image-capability-schema-id", shared["id"])["data"] == shared

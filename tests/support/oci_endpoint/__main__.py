@@ -39,7 +39,7 @@ def main() -> None:
     compartments = {path: endpoint.add_compartment(path) for path in options["compartment"]}
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_arguments: ended.set())
     with endpoint:
         print(json.dumps({**endpoint.describe(), "compartments": compartments}), flush=True)
         ended.wait()

@@ -64,7 +64,7 @@ def _uploads(endpoint: Endpoint) -> list[dict[str, Any]]:
             "bucket": name,
             "object": upload.object_name,
             "id": upload.id,
-            "parts": {number: part.size for number, (_, part) in upload.parts.items()},
+            "parts": {number: part.size for number, (_digest, part) in upload.parts.items()},
         }
         for name, bucket in endpoint.buckets.by_name.items()
         for upload in bucket.uploads.values()

@@ -77,7 +77,7 @@ class Context:
 
 def new_ocid(kind: str, region: str = "") -> str:
     """`ocid1.<resource type>.<realm>.[region].<unique id>` (API reference, "Resource Identifiers")."""
-    return f"ocid1.{kind}.oc1.{region}.aaaaaaaa" + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(52))
+    return f"ocid1.{kind}.oc1.{region}.aaaaaaaa" + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _turn in range(52))
 
 
 def now() -> datetime.datetime:

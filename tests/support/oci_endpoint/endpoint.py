@@ -171,7 +171,7 @@ class Endpoint:
         server = self._listen(host, PORT, True)
         self._servers.append(server)
         server.run()
-        token, _ = self.credentials.make_resource_session("system:serviceaccount:team:images")
+        token, _key = self.credentials.make_resource_session("system:serviceaccount:team:images")
         return {
             "KUBERNETES_SERVICE_HOST": host,
             "OCI_KUBERNETES_SERVICE_ACCOUNT_CERT_PATH": str(self.ca_file),

@@ -92,7 +92,7 @@ class Images:
         known = self._retry_tokens.get(token or "")
         if known is None or monotonic() - known[0] > RETRY_TOKEN_SECONDS:
             return None
-        _, earlier_body, ocid = known
+        _time, earlier_body, ocid = known
         image = self.by_id.get(ocid)
         if earlier_body != body or image is None or image.document["lifecycleState"] == "DELETED":
             message = "The provided retry token was used in an earlier request that differs, or whose result has been deleted since."

@@ -82,14 +82,14 @@ class MultipartUploads:
         if request.body.length > largest:
             raise ServiceError(413, "EntityTooLarge", f"A part has at most {largest} bytes.")
         with self._context.lock:
-            _, upload = self._find(request)
+            _bucket, upload = self._find(request)
             existing = upload.parts.get(number)
             check_match(request, existing[0] if existing else None)
         segment = receive(request.body, self._folder, request.headers.get("content-md5"))
         etag = new_etag()
         with self._context.lock:
             try:
-                _, upload = self._find(request)  # it may have been committed or aborted meanwhile
+                _bucket, upload = self._find(request)  # it may have been committed or aborted meanwhile
             except ServiceError:
                 segment.path.unlink()
                 raise
@@ -101,7 +101,7 @@ class MultipartUploads:
 
     def _list_parts(self, request: Request) -> Response:
         with self._context.lock:
-            _, upload = self._find(request)
+            _bucket, upload = self._find(request)
             parts = [
                 {"partNumber": number, "etag": etag, "md5": segment.md5_base64, "size": segment.size}
                 for number, (etag, segment) in sorted(upload.parts.items())
@@ -121,7 +121,7 @@ class MultipartUploads:
             stored = StoredObject(upload.object_name, Blob(segments), md5, upload.headers)
             store(bucket, stored)
             del bucket.uploads[upload.id]
-            Blob(tuple(segment for number, (_, segment) in upload.parts.items() if number not in numbers)).discard()
+            Blob(tuple(segment for number, (_part, segment) in upload.parts.items() if number not in numbers)).discard()
         return Response(200, {"etag": stored.etag, "opc-multipart-md5": md5, "last-modified": http_date(now())})
 
     def _check_commit(self, upload: Upload, details: dict[str, Any]) -> list[int]:
@@ -152,7 +152,7 @@ class MultipartUploads:
         with self._context.lock:
             bucket, upload = self._find(request)
             del bucket.uploads[upload.id]
-            Blob(tuple(segment for _, segment in upload.parts.values())).discard()
+            Blob(tuple(segment for _part, segment in upload.parts.values())).discard()
         return Response(204)
 
     def _find(self, request: Request) -> tuple[Bucket, Upload]:

@@ -90,7 +90,7 @@ class Objects:
             prefixes: list[str] = []
             if delimiter:
                 folders = {name: name[len(prefix) :].partition(delimiter) for name in names}
-                prefixes = sorted({prefix + head + mark for head, mark, _ in folders.values() if mark})
+                prefixes = sorted({prefix + head + mark for head, mark, _name in folders.values() if mark})
                 names = [name for name in names if not folders[name][1]]
             objects = [_summary(bucket.objects[name], fields) for name in names[:limit]]
         following = names[limit] if len(names) > limit else None

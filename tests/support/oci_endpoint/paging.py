@@ -42,7 +42,7 @@ def _position(token: Optional[str]) -> int:
         text = base64.urlsafe_b64decode(token.encode()).decode()
     except (binascii.Error, ValueError) as error:
         raise invalid("the page token is not one of this service") from error
-    prefix, _, number = text.partition(":")
+    prefix, _separator, number = text.partition(":")
     if prefix != "from" or not number.isdigit():
         raise invalid("the page token is not one of this service")
     return int(number)

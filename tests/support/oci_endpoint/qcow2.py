@@ -37,9 +37,21 @@ def read_header(path: Path, max_virtual_size: int) -> Header:
         raw = file.read(_HEADER.size + _FEATURES.size)
     if len(raw) < _HEADER.size or raw[:4] != b"QFI\xfb":
         raise BadImage("the disk image is not in qcow2 format")
-    _, version, backing, _, cluster_bits, virtual_size, encryption, l1_size, l1_offset, refcounts, refcount_clusters, _, _ = _HEADER.unpack(
-        raw[: _HEADER.size]
-    )
+    (
+        _magic,
+        version,
+        backing,
+        _backing_size,
+        cluster_bits,
+        virtual_size,
+        encryption,
+        l1_size,
+        l1_offset,
+        refcounts,
+        refcount_clusters,
+        _snapshots,
+        _snapshots_offset,
+    ) = _HEADER.unpack(raw[: _HEADER.size])
     if version not in (2, 3):
         raise BadImage(f"qcow2 version {version} is not supported")
     if version == 3:

@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.settimeout(_LINGER)
                 request.body.drain()
         except (ConnectionLost, OSError) as error:
-            entry.note = entry.note or str(error)
+            entry.received, entry.note = request.body.received, entry.note or str(error)
             self._reset()
         finally:
             entry.received = request.body.received
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _serve
 
     def _request(self) -> Request:
-        path, _, query = self.path.partition("?")
+        path, _separator, query = self.path.partition("?")
         length = self.headers.get("content-length") or "0"
         body = RequestBody(self.rfile, int(length) if length.isdigit() else 0, self._send_continue)  # type: ignore[arg-type]
         # the client's id is the first part of the request id that everything about this request bears
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ServiceError as error:
             request.note = request.note or f"{error.code}: {error.message}"
             return Response.of_error(error)
-        except (ConnectionLost, OSError):
+        except ConnectionLost:
             raise
         except Exception as error:
             traceback.print_exc()

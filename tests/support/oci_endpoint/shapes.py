@@ -66,7 +66,7 @@ class Shapes:
         """The compatibility entries by shape. An imported image starts with the x86 shapes: Arm has to be added, x86 taken away."""
         image = self._images.find(ocid)
         return self._compatible.setdefault(
-            image.document["id"], {name: _entry(ocid, name, {}) for name, processor, *_ in _SHAPES if processor not in _ARM}
+            image.document["id"], {name: _entry(ocid, name, {}) for name, processor, *_rest in _SHAPES if processor not in _ARM}
         )
 
     def _list(self, request: Request) -> Response:
@@ -78,7 +78,7 @@ class Shapes:
             compatible = self.of_image(ocid) if ocid else None
         items = [
             _document(*shape)
-            for _ in range(1 if domain else AVAILABILITY_DOMAINS)
+            for _turn in range(1 if domain else AVAILABILITY_DOMAINS)
             for shape in _SHAPES
             if (compatible is None or shape[0] in compatible) and request.arg("shape") in (None, shape[0])
         ]
@@ -86,7 +86,7 @@ class Shapes:
 
     def _list_entries(self, request: Request) -> Response:
         with self._context.lock:
-            entries = [entry for _, entry in sorted(self.of_image(request.params["id"]).items())]
+            entries = [entry for _name, entry in sorted(self.of_image(request.params["id"]).items())]
         return page(request, entries, self._context.settings.page_size)
 
     def _get_entry(self, request: Request) -> Response:
@@ -99,7 +99,7 @@ class Shapes:
     def _add_entry(self, request: Request) -> Response:
         """Adding an entry that is there replaces it."""
         details, shape = request.json(), request.params["shape"]
-        if shape not in (name for name, *_ in _SHAPES):
+        if shape not in (name for name, *_rest in _SHAPES):
             raise invalid(f"The shape {shape} is not known")
         with self._context.lock:
             entries = self.of_image(request.params["id"])

@@ -67,7 +67,7 @@ def signing_string(request: Request, names: list[str]) -> bytes:
 
 
 def _verify(request: Request, signing: Signing, keys: KeyLookup, skew: float) -> Principal:
-    scheme, _, rest = (request.headers.get("authorization") or "").partition(" ")
+    scheme, _separator, rest = (request.headers.get("authorization") or "").partition(" ")
     if scheme.lower() != "signature":
         raise Refused("no Authorization header of scheme Signature")
     fields = dict(_FIELD.findall(rest))

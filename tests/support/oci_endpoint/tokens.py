@@ -55,7 +55,7 @@ class TokenIssuer:
         :raises Refused: not a token of this issuer, or expired.
         """
         try:
-            signed, _, signature = token.rpartition(".")
+            signed, _separator, signature = token.rpartition(".")
             self._key.public_key().verify(_decode(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
             payload = json.loads(_decode(signed.partition(".")[2]))
         except (InvalidSignature, ValueError, binascii.Error) as error:

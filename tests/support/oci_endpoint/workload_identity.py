@@ -32,9 +32,9 @@ class WorkloadIdentity:
         return [Route("POST", "/resourcePrincipalSessionTokens", self._exchange, Signing.NONE)]
 
     def _exchange(self, request: Request) -> Response:
-        _, _, token = (request.headers.get("authorization") or "").partition(" ")
+        _scheme, _separator, token = (request.headers.get("authorization") or "").partition(" ")
         try:
-            _, account = self._tokens.verify(token)
+            _user, account = self._tokens.verify(token)
         except Refused as refusal:
             raise ServiceError(401, "NotAuthenticated", f"The service account's token is not accepted: {refusal}") from refusal
         try:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_status(client: Client, endpoint: Endpoint, bucket: str) -> None:
     endpoint.faults.add(Fault("status", "PUT", "/o/", times=2, status=429, code="TooManyRequests", headers={"retry-after": "1"}))
-    for _ in range(2):
+    for _turn in range(2):
         answer = client("PUT", f"{bucket}/o/o", b"1", raw=True)
         assert answer.error == (429, "TooManyRequests")
         assert answer.headers["retry-after"] == "1"
@@ -36,12 +36,12 @@ def test_status(client: Client, endpoint: Endpoint, bucket: str) -> None:
 
 def test_some_go_well_before(client: Client, endpoint: Endpoint) -> None:
     endpoint.faults.add(Fault("status", path="^/n$", skip=2, times=1))
-    assert [client("GET", "/n").status for _ in range(4)] == [200, 200, 500, 200]
+    assert [client("GET", "/n").status for _turn in range(4)] == [200, 200, 500, 200]
 
 
 def test_always(client: Client, endpoint: Endpoint) -> None:
     endpoint.faults.add(Fault("status", path="^/n$", times=None))
-    assert [client("GET", "/n").status for _ in range(3)] == [500, 500, 500]
+    assert [client("GET", "/n").status for _turn in range(3)] == [500, 500, 500]
 
 
 def test_reset_in_the_body(client: Client, endpoint: Endpoint, bucket: str) -> None:
@@ -85,7 +85,7 @@ def test_a_client_that_goes_away_leaves_nothing(client: Client, endpoint: Endpoi
     before = set((endpoint.folder / "objects").iterdir())
     headers = {"host": client.address, "date": "", "content-length": "1000000"}
     lines = [f"PUT {bucket}/o/o HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    host, _, port = client.address.partition(":")
+    host, _separator, port = client.address.partition(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall("\r\n".join(lines).encode() + b"short")
     assert client("GET", f"{bucket}/o/o").error == (404, "ObjectNotFound")
@@ -94,7 +94,7 @@ def test_a_client_that_goes_away_leaves_nothing(client: Client, endpoint: Endpoi
 
 def test_an_answer_before_the_body_is_read(client: Client) -> None:
     """A client that waits for 100 Continue does not send what is refused anyway."""
-    host, _, port = client.address.partition(":")
+    host, _separator, port = client.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         lines = [f"PUT {client.path}/none/o/o HTTP/1.1", f"host: {client.address}", "content-length: 5", "expect: 100-continue", "", ""]
         connection.sendall("\r\n".join(lines).encode())

@@ -66,7 +66,7 @@ def test_it_expires(client: Client, bucket: str, endpoint: Endpoint) -> None:
 
 def test_management(client: Client, bucket: str) -> None:
     client.put(bucket, "o", b"content")
-    made = [_create(client, bucket, "ObjectRead", "o") for _ in range(4)]
+    made = [_create(client, bucket, "ObjectRead", "o") for _turn in range(4)]
     first = client("GET", f"{bucket}/p")
     assert len(first.json) == 3
     assert "accessUri" not in first.json[0]
