@@ -16,8 +16,9 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Optional, Union
 
 from tests.support.command import run
 from tests.support.container_image import CONFIG, LAYERS, MANIFEST, Layout
@@ -26,7 +27,7 @@ NGINX = Path("/usr/sbin/nginx")
 USER = 101
 DEFAULT_ROOT = "/usr/share/nginx/html"
 
-_MAIN = """user nginx;
+MAIN_CONFIGURATION = """user nginx;
 worker_processes 1;
 error_log /dev/stderr notice;
 pid /run/nginx.pid;
@@ -37,7 +38,7 @@ http {
     include /etc/nginx/conf.d/*.conf;
 }
 """
-_SITE = """server {{
+SITE_CONFIGURATION = """server {{
     listen {port};
     listen [::]:{port};
     server_name localhost;
@@ -66,47 +67,75 @@ _FOLDERS = {
 }
 
 
+#: Content of a file, or where a symlink points.
+Files = Mapping[str, Union[bytes, str]]
+
+_DOCKER_LAYERS = {
+    "gzip": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "none": "application/vnd.docker.image.rootfs.diff.tar",
+}
+_RUN = {
+    "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "NGINX_VERSION=test"],
+    "Cmd": ["/usr/sbin/nginx", "-g", "daemon off;"],
+    "Labels": {"maintainer": "tests"},
+    "StopSignal": "SIGQUIT",
+}
+
+
 def write_nginx_image(
-    dest: Path, *, port: int = 80, root: str = DEFAULT_ROOT, compression: str = "gzip", architecture: str = "amd64", nginx: bool = True
+    dest: Path, *, port: int = 80, root: str = DEFAULT_ROOT, compression: str = "gzip", architecture: str = "amd64"
 ) -> str:
     """Make the folder dest an OCI layout with the image, tagged 'latest'; the digest of its manifest.
 
     :param compression: 'gzip' or 'none'.
-    :param nginx: False leaves nginx and its configuration out.
     """
-    program: dict[str, bytes] = {"etc/passwd": f"root:x:0:0::/:\nnginx:x:{USER}:{USER}::/:\n".encode()}
+    program: dict[str, Union[bytes, str]] = {"etc/passwd": f"root:x:0:0::/:\nnginx:x:{USER}:{USER}::/:\n".encode()}
     program["etc/group"] = f"root:x:0:\nnginx:x:{USER}:\n".encode()
-    site: dict[str, bytes] = {f"{root.lstrip('/')}/index.html": b"It works.\n"}
-    if nginx:
-        for path in (NGINX, *_libraries()):
-            program[str(path).lstrip("/")] = path.read_bytes()
-        program["etc/nginx/mime.types"] = Path("/etc/nginx/mime.types").read_bytes()
-        program["etc/nginx/nginx.conf"] = _MAIN.encode()
-        site["etc/nginx/conf.d/default.conf"] = _SITE.format(port=port, root=root).encode()
+    for path in (NGINX, *_libraries()):
+        program[str(path).lstrip("/")] = path.read_bytes()
+    program["etc/nginx/mime.types"] = Path("/etc/nginx/mime.types").read_bytes()
+    program["etc/nginx/nginx.conf"] = MAIN_CONFIGURATION.encode()
+    site: Files = {
+        f"{root.lstrip('/')}/index.html": b"It works.\n",
+        "etc/nginx/conf.d/default.conf": SITE_CONFIGURATION.format(port=port, root=root).encode(),
+    }
+    return write_image(dest, (program, site), architecture=architecture, compression=compression)
+
+
+def write_image(
+    dest: Path,
+    layers: Sequence[Files],
+    *,
+    architecture: str = "amd64",
+    compression: str = "gzip",
+    docker: bool = False,
+    run: Optional[Mapping[str, Any]] = None,
+) -> str:
+    """Make the folder dest an OCI layout with an image of these layers, tagged 'latest'; the digest of its manifest.
+
+    :param docker: give the layers Docker's media types.
+    :param run: what the configuration says beside the usual; None as a value takes a key away.
+    """
     layout = Layout(dest)
-    layers, diff_ids = [], []
-    for files in (program, site):
+    stored, diff_ids = [], []
+    for files in layers:
         plain = _tar(files)
-        stored = gzip.compress(plain, 1, mtime=0) if compression == "gzip" else plain
-        layers.append(layout.add_blob(stored, LAYERS[compression]))
+        packed = gzip.compress(plain, 1, mtime=0) if compression == "gzip" else plain
+        media_type = _DOCKER_LAYERS[compression] if docker else LAYERS[compression]
+        stored.append(layout.add_blob(packed, media_type))
         diff_ids.append(f"sha256:{hashlib.sha256(plain).hexdigest()}")
     config = {
         "architecture": architecture,
         "os": "linux",
-        "config": {
-            "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "NGINX_VERSION=test"],
-            "Cmd": ["/usr/sbin/nginx", "-g", "daemon off;"],
-            "Labels": {"maintainer": "tests"},
-            "StopSignal": "SIGQUIT",
-        },
+        "config": {key: value for key, value in {**_RUN, **(run or {})}.items() if value is not None},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
-        "history": [{"created_by": "program"}, {"created_by": "no layer", "empty_layer": True}, {"created_by": "site"}],
+        "history": [{"created_by": "no layer", "empty_layer": True}, *({"created_by": "a layer"} for _layer in layers)],
     }
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": layout.add_blob(json.dumps(config).encode(), CONFIG),
-        "layers": layers,
+        "layers": stored,
     }
     descriptor = {**layout.add_blob(json.dumps(manifest).encode(), MANIFEST), "platform": {"architecture": architecture, "os": "linux"}}
     layout.tag("latest", descriptor)
@@ -117,7 +146,7 @@ def _libraries() -> list[Path]:
     return [Path(path) for path in re.findall(r"(?:=> |^\s*)(/\S+)", run("ldd", NGINX), re.MULTILINE)]
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
+def _tar(files: Files) -> bytes:
     folders = dict(_FOLDERS)
     for name in files:
         for parent in Path(name).parents:
@@ -131,6 +160,10 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
             archive.addfile(entry)
         for name, content in sorted(files.items()):
             entry = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content
+                archive.addfile(entry)
+                continue
             entry.size, entry.mode = len(content), 0o755 if content[:4] == b"\x7fELF" else 0o644
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()

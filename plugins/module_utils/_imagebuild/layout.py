@@ -114,9 +114,7 @@ class Image:
                 reader.drain()
         except BuildError:
             # A wrong digest explains whatever else went wrong, so it is the better message.
-            for _chunk in raw:
-                pass
-            _check_digest(path, layer.digest, stored.hexdigest(), what)
+            _check_digest(path, layer.digest, _sha256(path), what)
             raise
         _check_digest(path, layer.digest, stored.hexdigest(), what)
         if plain.hexdigest() != diff_id.partition(":")[2]:
@@ -184,6 +182,13 @@ def _check_present(path: Path, layer: Descriptor) -> None:
 def _check_digest(path: Path, wanted: str, found: str, what: str) -> None:
     if wanted != f"sha256:{found}":
         raise DamagedBlob(path, f"{what}: its bytes have the digest sha256:{found}.")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    for _chunk in hashed(read_chunks(path), digest):
+        pass
+    return digest.hexdigest()
 
 
 def _reported(chunks: Iterator[bytes], count: Count, activity: str, total: int, progress: Progress) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Callable
 
 from ..errors import BuildError
 from ..layout import Image
@@ -76,10 +77,10 @@ def check_encapsulated(image: Image) -> None:
         )
 
 
-def encapsulated_objects(image: Image, progress: Progress) -> Iterator[tuple[EncapsulatedObject, TarStream]]:
-    """The objects in the image's order, each with a stream that gives its content until the next is asked for.
+def read_objects(image: Image, take: Callable[[EncapsulatedObject, TarStream], None], progress: Progress) -> None:
+    """Hand on the objects in the image's order, each with a stream that gives its content for the time of the call.
 
-    The commit comes first. Objects are not verified here; layers are, each when it ends.
+    The commit comes first. Objects are not verified here; layers are, each when it ends, or when something fails.
 
     :raises BuildError: a layer is damaged, or holds what no encapsulated commit has.
     """
@@ -93,7 +94,7 @@ def encapsulated_objects(image: Image, progress: Progress) -> Iterator[tuple[Enc
         with image.read_layer(index, report) as reader:
             stream = TarStream(reader, f"layer {layer.digest}")
             for found in _Layer(image).objects(stream):
-                yield found, stream
+                take(found, stream)
         done += layer.size
 
 

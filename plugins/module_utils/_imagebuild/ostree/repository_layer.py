@@ -15,7 +15,7 @@ from ..tarstream import TarStream
 from . import repository
 from .closure import Closure
 from .deflate import Deflate
-from .encapsulated import EncapsulatedObject, encapsulated_objects
+from .encapsulated import EncapsulatedObject, read_objects
 from .layer_writer import LayerWriter
 from .object_writer import ObjectWriter
 from .objects import (
@@ -51,8 +51,7 @@ def write_repository(
         layer.directory(f"{top}/{name}")
     with ObjectWriter(layer, lambda name: f"{top}/{repository.object_path(name)}", deflate, folder) as writer:
         intake = _Intake(source, writer)
-        for found, stream in encapsulated_objects(source, progress):
-            intake.add(found, stream)
+        read_objects(source, intake.add, progress)
         commit = intake.finish()
     for name, content in repository.files(ref, commit):
         layer.small_file(f"{top}/{name}", content)
