@@ -110,7 +110,7 @@ def random_edits(dice: random.Random, before: Listing, partition: str) -> list[E
         else:
             for path in [path for path in files if parent(path) == directory][: dice.choice([10, 150])]:
                 remove(path)
-    for _ in range(dice.choice([1, 2, 5, 8, 12, 40])):
+    for _turn in range(dice.choice([1, 2, 5, 8, 12, 40])):
         directory = dice.choice(largest) if dice.random() < 0.4 else dice.choice(directories)
         size = dice.choice([0, 1, 33, 600, 620, 4096, 4097, 9000, 30_000, 65_536])
         chance = dice.random()

@@ -43,7 +43,7 @@ class Planter:
     def plant(self) -> None:
         dice = self._dice
         self._skeleton()
-        for _ in range(dice.randint(2, 25)):
+        for _turn in range(dice.randint(2, 25)):
             self._directory(self._child(self._some_directory(), random_name(dice)[:60]))
         for directory in list(self.directories):
             small = dice.random() < 0.85
@@ -107,12 +107,12 @@ class Planter:
         (self._root / "boot/loader").symlink_to("loader.1")
 
     def _fill(self, directory: str, count: int) -> None:
-        for _ in range(count):
+        for _turn in range(count):
             self._file(self._child(directory, random_name(self._dice)))
 
     def _large_directory(self) -> None:
         directory = self._some_directory()
-        for _ in range(self._dice.choice([700, 1100, 2500, 5000])):
+        for _turn in range(self._dice.choice([700, 1100, 2500, 5000])):
             self._file(self._child(directory, random_name(self._dice)), b"z" * self._dice.choice([0, 10, 5000]))
 
     def _links(self) -> None:

@@ -278,7 +278,7 @@ def _add_content(spec: DiskSpec, folder: Path) -> None:
     folder.mkdir(parents=True)
     numbers = random.Random(spec.version + spec.architecture)
     for index in range(0, spec.padding, 8):
-        (folder / f"blob{index:04}").write_bytes(b"".join(numbers.randbytes(MIB) for _ in range(min(8, spec.padding - index))))
+        (folder / f"blob{index:04}").write_bytes(b"".join(numbers.randbytes(MIB) for _turn in range(min(8, spec.padding - index))))
     wanted = spec.system_files * MIB
     for top, _directories, files in os.walk("/usr"):
         for name in sorted(files):

@@ -53,7 +53,7 @@ def make_filesystem(device: str, options: Sequence[str], newer: bool = False) ->
 
 @contextmanager
 def loop_device(file: Path, start: int, size: int) -> Iterator[str]:
-    for _ in range(50):
+    for _turn in range(50):
         status, output = run("losetup", "--find", "--show", "--offset", str(start), "--sizelimit", str(size), file, check=False)
         if not status:
             break
@@ -104,7 +104,7 @@ def block_usage(device: str) -> tuple[int, str]:
 def superblock_uuids(device: str, groups: int) -> set[str]:
     """The UUIDs in all copies of the superblock."""
     commands = [part for group in range(groups) for part in ("-c", f"sb {group}", "-c", "print uuid")]
-    _, output = run("xfs_db", "-r", *commands, device)
+    _status, output = run("xfs_db", "-r", *commands, device)
     return {line.partition(" = ")[2] for line in output.splitlines()}
 
 

@@ -69,7 +69,7 @@ def test_what_was_changed_by_others_is_made_anew(convert: Converter) -> None:
 
 
 def test_runs_at_once_make_it_once(convert: Converter) -> None:
-    runs = [start(convert) for _ in range(4)]
+    runs = [start(convert) for _turn in range(4)]
     results = [json.loads(process.communicate(timeout=120)[0]) for process in runs]
     assert sorted(result["changed"] for result in results) == [False, False, False, True]
     assert len({result["sha256"] for result in results}) == 1

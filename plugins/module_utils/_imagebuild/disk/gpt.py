@@ -68,7 +68,7 @@ def _read_table(disk: Device, sector: int, lba: int) -> list[GptEntry]:
         raise BuildError(f"{where}: the entries are damaged (checksum).")
     found = []
     for index in range(count):
-        kind, _, first, last, _, name = _ENTRY.unpack_from(table, index * entry_size)
+        kind, _unique, first, last, _attributes, name = _ENTRY.unpack_from(table, index * entry_size)
         if kind == bytes(16):
             continue
         label = name.decode("utf-16-le", "replace").partition("\0")[0]

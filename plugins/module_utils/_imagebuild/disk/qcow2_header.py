@@ -93,7 +93,21 @@ def read_header(file: Device, virtual_size_limit: int = VIRTUAL_SIZE_LIMIT) -> Q
     if file.size < _FIXED.size:
         raise refuse(f"the qcow2 header is cut short ({file.size} bytes)")
     fixed = _FIXED.unpack(file.read(0, _FIXED.size))
-    _, version, backing, _, cluster_bits, size, crypt, l1_entries, l1_offset, table_offset, table_clusters, snapshots, _ = fixed
+    (
+        _magic,
+        version,
+        backing,
+        _backing_size,
+        cluster_bits,
+        size,
+        crypt,
+        l1_entries,
+        l1_offset,
+        table_offset,
+        table_clusters,
+        snapshots,
+        _snapshots_offset,
+    ) = fixed
     if version not in (2, 3):
         raise refuse(f"qcow2 version {version} is not known")
     incompatible = autoclear = compression = 0
@@ -101,7 +115,7 @@ def read_header(file: Device, virtual_size_limit: int = VIRTUAL_SIZE_LIMIT) -> Q
     if version == 3:
         if file.size < _FIXED.size + _VERSION_3.size:
             raise refuse(f"the qcow2 header is cut short ({file.size} bytes)")
-        incompatible, _, autoclear, refcount_order, length = _VERSION_3.unpack(file.read(_FIXED.size, _VERSION_3.size))
+        incompatible, _compatible, autoclear, refcount_order, length = _VERSION_3.unpack(file.read(_FIXED.size, _VERSION_3.size))
         if not 104 <= length <= 4096 or length > file.size:
             raise refuse(f"the qcow2 header says it is {length} bytes long")
         if length > 104:

@@ -96,7 +96,7 @@ def read_btree(volume: Volume, agno: int, kind: Kind[Record], root: int, height:
             if level:
                 children = _children(kind, data, count)
                 below += [Block(number, key, index) for number, key in children]
-                keys.append(kind.join([key for _, key in children]))
+                keys.append(kind.join([key for _child, key in children]))
             else:
                 size = kind.record.size
                 packed = data[ShortBtreeBlock.SIZE : ShortBtreeBlock.SIZE + count * size]
@@ -189,7 +189,7 @@ def update_btree(
             return number
         return spare.pop(0) if spare else allocate()
 
-    leaves = [items for _, items in cut]
+    leaves = [items for _key, items in cut]
     level = [Block(number_of(number), kind.key(items) if items else b"", 0) for number, items in cut]
     contents: list[list[bytes]] = [[kind.record.pack(*record) for record in items] for items in leaves]
     levels: list[list[Block]] = []
@@ -206,7 +206,7 @@ def update_btree(
         groups, left_over = recut(list(children.items()), most_items(kind, 1))
         spare += left_over
         spare += [old.number for old in olds if old.number not in children]
-        contents = [[block.key for block in group] + [block.number.to_bytes(4, "big") for block in group] for _, group in groups]
+        contents = [[block.key for block in group] + [block.number.to_bytes(4, "big") for block in group] for _key, group in groups]
         level = [Block(number_of(number), kind.join([block.key for block in group]), 0) for number, group in groups]
     for old_level in tree.levels[len(levels) :]:
         spare += [old.number for old in old_level]

@@ -24,7 +24,7 @@ _FOLDED = 64
 def _byte_table() -> list[int]:
     table = []
     for value in range(256):
-        for _ in range(8):
+        for _turn in range(8):
             value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
         table.append(value)
     return table
@@ -33,7 +33,7 @@ def _byte_table() -> list[int]:
 def _slices() -> list[list[int]]:
     """Eight tables: slices[n][b] is the state after byte b and n zero bytes."""
     slices = [_byte_table()]
-    for _ in range(7):
+    for _turn in range(7):
         slices.append([state >> 8 ^ slices[0][state & 255] for state in slices[-1]])
     return slices
 

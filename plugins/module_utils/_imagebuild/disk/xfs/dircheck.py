@@ -26,7 +26,7 @@ def check_directory(inode: Inode) -> None:
     places = {extent.offset + n: extent.fsbno + n for extent in mapping.extents for n in range(extent.blocks)}
     names: list[_HashEntry] = []
     free: list[int] = []
-    for number, (file_block, _, data, items) in enumerate(data_blocks(inode, mapping)):
+    for number, (file_block, _block, data, items) in enumerate(data_blocks(inode, mapping)):
         if file_block != number:
             raise inode.damage(f"has no directory block {number}")
         names += [(name_hash(item.name), (number * BLOCK_SIZE + item.offset) // 8) for item in items if item.name]
@@ -82,7 +82,7 @@ def _leaves_below(inode: Inode, places: dict[int, int], root: bytes) -> Iterator
     if head.magic != Da3Block.NODE_MAGIC or head.level != 1 or not head.count or head.forw or head.back:
         raise inode.damage("has a wrong root of its directory tree")
     children = _entries(root, Da3Block.SIZE, head.count)
-    order = [0, *(place for _, place in children), 0]
+    order = [0, *(place for _key, place in children), 0]
     for number, (last, place) in enumerate(children):
         leaf = _da_block(inode, places, place)
         entries = _leaf_entries(inode, leaf, Da3Block.LEAFN_MAGIC)

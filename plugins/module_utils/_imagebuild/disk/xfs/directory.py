@@ -85,7 +85,7 @@ def read_directory(inode: Inode) -> Directory:
         return _read_short_form(inode)
     names: dict[bytes, Name] = {}
     links: dict[bytes, int] = {}
-    for _, _, _, items in data_blocks(inode, inode.mapping()):
+    for _file_block, _block, _data, items in data_blocks(inode, inode.mapping()):
         for item in items:
             if item.name in (b".", b".."):
                 links[item.name] = item.ino
@@ -113,7 +113,7 @@ def data_blocks(inode: Inode, mapping: Mapping) -> list[tuple[int, int, bytes, l
             raise inode.damage(f"does not own its directory block {fsbno:#x}")
         end = BLOCK_SIZE
         if head.magic == Dir3Block.BLOCK_MAGIC:
-            count, _ = block_tail(data)
+            count, _stale = block_tail(data)
             end = BLOCK_SIZE - _TAIL.size - 8 * count
             if len(places) != 1 or end < Dir3Block.SIZE:
                 raise inode.damage(f"has a wrong directory block {fsbno:#x}")
@@ -163,7 +163,7 @@ def _read_short_form(inode: Inode) -> Directory:
     parent = int.from_bytes(fork[2 : 2 + width], "big")
     at = 2 + width
     names = {}
-    for _ in range(count):
+    for _turn in range(count):
         length = fork[at] if at < len(fork) else 0
         name = fork[at + 3 : at + 3 + length]
         after = at + 3 + length

@@ -103,7 +103,7 @@ def _block_form(names: list[Name]) -> Dir3Block | None:
     end = BLOCK_SIZE - 8 - 8 * len(names)
     if Dir3Block.SIZE + sum(entry_size(name.name) for name in names) > end:
         return None
-    block, index, _ = _data_block(Dir3Block.BLOCK_MAGIC, names, end, 0)
+    block, index, _free = _data_block(Dir3Block.BLOCK_MAGIC, names, end, 0)
     tail = b"".join(struct.pack(">II", *entry) for entry in sorted(index)) + struct.pack(">II", len(index), 0)
     assert isinstance(block.buffer, bytearray)
     block.buffer[end:] = tail
@@ -173,13 +173,13 @@ def _hash_tree(index: list[_HashEntry]) -> dict[int, LayoutBlock]:
     keys = []
     for number in range(count):
         part = index[len(index) * number // count : len(index) * (number + 1) // count]
-        leaf, _ = _leaf(Da3Block.LEAFN_MAGIC, part)
+        leaf, _rest = _leaf(Da3Block.LEAFN_MAGIC, part)
         place = LEAF_BLOCK + 1 + number
         leaf.back = place - 1 if number else 0
         leaf.forw = place + 1 if number + 1 < count else 0
         blocks[place] = leaf
         keys.append(_HashEntry(part[-1].hash, place))
-    root, _ = _leaf(Da3Block.NODE_MAGIC, keys)
+    root, _rest = _leaf(Da3Block.NODE_MAGIC, keys)
     root.level = 1
     blocks[LEAF_BLOCK] = root
     return blocks

@@ -125,7 +125,7 @@ def _rmap_join(keys: list[bytes]) -> bytes:
     """Lowest and highest of the children. Kernels before 6.3 kept the unwritten flag in keys, without heeding it."""
     ranges = [_RMAP_RANGE.unpack(key) for key in keys]
     low = (*ranges[0][:2], ranges[0][2] & ~RMAP_UNWRITTEN)
-    return _RMAP_RANGE.pack(*low, *max((start, owner, offset & ~RMAP_UNWRITTEN) for *_, start, owner, offset in ranges))
+    return _RMAP_RANGE.pack(*low, *max((start, owner, offset & ~RMAP_UNWRITTEN) for *_rest, start, owner, offset in ranges))
 
 
 def _first(keys: list[bytes]) -> bytes:

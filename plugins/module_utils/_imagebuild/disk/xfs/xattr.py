@@ -43,7 +43,7 @@ def _label_in_inode(inode: Inode) -> bytes:
     if not _HEADER.size <= size <= len(fork):
         raise inode.damage("has attributes outside of itself")
     at, label = _HEADER.size, b""
-    for _ in range(count):
+    for _turn in range(count):
         if at + 3 > size:
             raise inode.damage("has attributes outside of itself")
         name_length, value_length, flags = fork[at : at + 3]
