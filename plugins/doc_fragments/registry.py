@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
-# Both directions have these.
-_CONNECTION = r"""
+
+class ModuleDocFragment:
+    # Both directions have these.
+    DOCUMENTATION = r"""
 options:
   authfile:
     description:
@@ -39,19 +41,13 @@ options:
           - The alias has to be quoted, since YAML takes a bare C(no) for a boolean.
         type: str
         aliases: ["no"]
-"""
-
-_REQUIREMENTS = r"""
 requirements:
   - skopeo
 """
 
-
-class ModuleDocFragment:
     # Modules that fetch.
-    DOCUMENTATION = (
-        _CONNECTION
-        + r"""
+    SOURCE = r"""
+options:
   username:
     description:
       - Account at the registry of O(source), before what O(authfile) says. Needs O(password).
@@ -67,13 +63,10 @@ class ModuleDocFragment:
     type: path
     default: ~/.ocne/cache
 """
-        + _REQUIREMENTS
-    )
 
     # Modules that push.
-    DESTINATION = (
-        _CONNECTION
-        + r"""
+    DESTINATION = r"""
+options:
   username:
     description:
       - Account at the registry of O(dest), before what O(authfile) says. Needs O(password).
@@ -98,5 +91,3 @@ class ModuleDocFragment:
     type: bool
     default: true
 """
-        + _REQUIREMENTS
-    )

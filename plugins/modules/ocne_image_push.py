@@ -18,6 +18,7 @@ description:
     and destination can keep them.
   - Archives, layouts and folders appear whole or not at all; what was there before stays until then.
 extends_documentation_fragment:
+  - ocne.images.registry
   - ocne.images.registry.destination
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne

@@ -25,6 +25,7 @@ description:
     second run fetches and writes nothing.
 extends_documentation_fragment:
   - ocne.images.registry
+  - ocne.images.registry.source
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
 attributes:
