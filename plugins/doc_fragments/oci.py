@@ -76,6 +76,9 @@ options:
       - URLs of services, in place of those that follow from O(region), for private clouds and dedicated regions.
     type: dict
     suboptions:
+      auth:
+        description: URL of the service that gives an instance principal its token.
+        type: str
       identity:
         description: URL of the Identity service.
         type: str

@@ -53,8 +53,8 @@ params["endpoints"] = dict.fromkeys(("identity", "object_storage", "compute", "w
 clients = Clients(params)
 place = Place(clients, None, sys.argv[5], "ours")
 with Artefact(open_source(source), image_metadata("amd64", False)) as artefact:
-    upload = Upload(clients, artefact, {}, place, Journal(work / "journal.jsonl"), None, silent)
-    upload.run(before_commit=lambda: None)
+    upload = Upload(clients, artefact, {}, place, Journal(work / "journal.jsonl"), silent)
+    upload.run(lambda: None)
 """
 
 IN_MEMORY = """
@@ -88,7 +88,7 @@ def measure(*commands: Sequence[str], cwd: Path) -> Measured:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING": "True"},
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        _process_id, status, usage = os.wait4(process.pid, 0)
         if status:
             raise RuntimeError(f"{command[0]} failed: {status}")
         peak = max(peak, usage.ru_maxrss)
@@ -109,7 +109,7 @@ def machine():
                     with path.open("rb") as file:
                         while block := file.read(1 << 20):
                             yield block
-files, text, block = machine(), " ".join(str(pick.random()) for _ in range(60000)).encode()[: 1 << 20], b""
+files, text, block = machine(), " ".join(str(pick.random()) for _turn in range(60000)).encode()[: 1 << 20], b""
 with open(sys.argv[1], "wb") as image:
     for number in range(int(sys.argv[2])):
         kind = number % 10

@@ -120,6 +120,7 @@ class Importer:
         assert process.stdin is not None
         process.stdin.write(json.dumps(self._params(False, changes)))
         process.stdin.close()
+        process.stdin = None  # communicate() would flush it
         return process
 
     def images(self) -> list[dict[str, Any]]:

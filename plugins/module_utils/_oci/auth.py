@@ -9,10 +9,12 @@ Options are those of the collection oracle.oci, with the same environment variab
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import env_fallback
 
@@ -21,7 +23,7 @@ from .sdk import sdk
 
 USER_AGENT = "ocne.images"
 
-SERVICES = ("identity", "object_storage", "compute", "work_requests")
+SERVICES = ("auth", "identity", "object_storage", "compute", "work_requests")
 
 
 def _option(environment: str, **more: Any) -> dict[str, Any]:
@@ -121,10 +123,12 @@ def _principal(auth_type: str, params: Mapping[str, Any]) -> Identity:
     signers = sdk("auth.signers")
     makers = {
         "instance_principal": lambda: signers.InstancePrincipalsSecurityTokenSigner(
-            federation_client_cert_bundle_verify=params["cert_bundle"] or True
+            federation_client_cert_bundle_verify=params["cert_bundle"] or True, retry_strategy=_metadata_retry(), **_federation(params)
         ),
         "resource_principal": signers.get_resource_principals_signer,
-        "oke_workload_identity": signers.get_oke_workload_identity_resource_principal_signer,
+        "oke_workload_identity": lambda: signers.get_oke_workload_identity_resource_principal_signer(
+            service_account_token_path=os.environ.get("OCI_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH")
+        ),
     }
     try:
         signer = makers[auth_type]()
@@ -137,6 +141,30 @@ def _principal(auth_type: str, params: Mapping[str, Any]) -> Identity:
     tenancy = params["tenancy"] or getattr(signer, "tenancy_id", None) or _claimed_tenancy(signer)
     config = {"additional_user_agent": USER_AGENT, **({"region": region} if region else {})}
     return Identity(config, signer, tenancy or "")
+
+
+def _metadata_retry() -> Any:
+    """For the metadata service of the instance itself: the SDK would try for a minute and a half where there is none."""
+    builder = sdk("retry").RetryStrategyBuilder(service_error_retry_config={404: [], 429: []}, max_attempts=3)
+    return builder.get_retry_strategy()
+
+
+def _federation(params: Mapping[str, Any]) -> dict[str, str]:
+    """Where an instance gets its token, if not where its region says."""
+    endpoint = endpoint_of("auth", params)
+    return {"federation_endpoint": f"{endpoint}/v1/x509"} if endpoint else {}
+
+
+def endpoint_of(service: str, params: Mapping[str, Any]) -> str:
+    """The URL that the options give for a service, without a slash at its end; '' where they give none.
+
+    :raises OcneError: it is no URL.
+    """
+    endpoint = str((params["endpoints"] or {}).get(service) or "")
+    parts = urlsplit(endpoint)
+    if endpoint and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise OcneError(f"endpoints: {service} is {endpoint!r}, which is no URL.", "Give it as https://host[:port].")
+    return endpoint.rstrip("/")
 
 
 def _claimed_tenancy(signer: Any) -> str:

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from .._errors import OcneError
-from .auth import Identity, identify
+from .auth import Identity, endpoint_of, identify
 from .sdk import doing, sdk
 
 #: Seconds to connect, and seconds without a byte while an answer is awaited.
@@ -79,7 +78,7 @@ class Clients:
     def _client(self, service: str, module: str, name: str) -> Any:
         oci = sdk()
         identity = self.identity
-        endpoint = (self._params["endpoints"] or {}).get(service)
+        endpoint = endpoint_of(service, self._params)
         options: dict[str, Any] = {
             "retry_strategy": self._retry_strategy(),
             "circuit_breaker_strategy": oci.circuit_breaker.NoCircuitBreakerStrategy(),
@@ -88,7 +87,7 @@ class Clients:
         if identity.signer is not None:
             options["signer"] = identity.signer
         if endpoint:
-            options["service_endpoint"] = _checked_endpoint(service, endpoint)
+            options["service_endpoint"] = endpoint
         elif not identity.config.get("region"):
             raise OcneError("The region is not known.", "Set region, OCI_REGION, or endpoints for every service.")
         client = getattr(sdk(module), name)(dict(identity.config), **options)
@@ -116,13 +115,6 @@ class Clients:
 
         strategy.do_sleep = wait
         return strategy
-
-
-def _checked_endpoint(service: str, endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OcneError(f"endpoints: {service} is {endpoint!r}, which is no URL.", "Give it as https://host[:port].")
-    return endpoint.rstrip("/")
 
 
 def every(what: str, call: Any, *args: Any, **kwargs: Any) -> list[Any]:

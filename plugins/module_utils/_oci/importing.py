@@ -122,10 +122,8 @@ def observe(clients: Clients, compartment: str, place: Place, want: Wanted) -> O
     if image is None:
         bucket = place.bucket_exists(compartment)
         _check_source(want.source)
-        if stored and not stored.is_ours:
-            raise OcneError(
-                f"The {place} was not put there by ocne_oci_import.", "It is not overwritten: choose another object_name, or remove it."
-            )
+        if stored:
+            must_be_ours(stored, place)
     return Observed(
         compartment=compartment,
         image=image,
@@ -148,6 +146,14 @@ def _check_source(source: Source) -> None:
         inspect_header(source.path)
     except BuildError as error:
         raise OcneError(error.message, error.hint) from error
+
+
+def must_be_ours(stored: StoredObject, place: Place) -> None:
+    """:raises OcneError: the object was put there by someone else."""
+    if not stored.is_ours:
+        raise OcneError(
+            f"The {place} was not put there by ocne_oci_import.", "It is not overwritten: choose another object_name, or remove it."
+        )
 
 
 def holds_content(stored: StoredObject | None, want: Wanted) -> bool:

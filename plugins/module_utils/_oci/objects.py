@@ -183,9 +183,10 @@ class Place:
         except OciError as error:
             if error.status not in (404, 409, 412):
                 raise
-            # An answer may have got lost: then the first try made the object, and this was the second.
+            # Either an answer got lost, so that this was a second try, or another run was faster with the same bytes.
             stored = self.head()
             if stored and stored.multipart_md5 == multipart_md5:
+                self.abort_upload(upload_id)
                 return stored
             if error.status == 412:
                 raise Replaced(

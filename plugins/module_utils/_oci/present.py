@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from . import capabilities, images
 from .artefact import Artefact
 from .client import Clients
 from .compartments import compartment_id
-from .importing import Decision, Observed, Wanted, actions, decide, difference, observe, place_of, wanted
+from .importing import Decision, Observed, Wanted, actions, decide, difference, must_be_ours, observe, place_of, wanted
 from .objects import CONTENT_KEY, Place, StoredObject
 from .sdk import OciError, sdk
 from .undo import Undo
@@ -78,8 +79,6 @@ class _Run:
 
     def carry_out(self, decision: Decision) -> None:
         with self._undo:
-            if decision.remove_leftovers:
-                self._remove_leftovers(decision.upload)
             if decision.create_bucket:
                 self._place.create_bucket(self._seen.compartment)
                 self.changed = True
@@ -100,39 +99,32 @@ class _Run:
             self._undo.forget()
         if decision.remove_object:
             self._remove_object()
-
-    def _remove_leftovers(self, upload_follows: bool) -> None:
-        """What the journal names. An upload that is to go on is left to it."""
-        journal = self._seen.journal
-        for identifier in list(journal.preauthenticated_requests):
-            self._place.delete_preauthenticated_request(identifier)
-            journal.drop_preauthenticated_request(identifier)
-        if journal.upload_id and not upload_follows:
-            self._place.abort_upload(journal.upload_id)
-            journal.end_upload()
-        self.changed = True
+        if decision.remove_leftovers:
+            self._remove_leftovers()
 
     def _upload(self) -> None:
         with Artefact(self._want.source, self._want.metadata) as artefact:
-            upload = Upload(
-                self._clients, artefact, self._want.object_metadata, self._place, self._seen.journal, self._seen.stored, self._progress
-            )
-            self.stored = upload.run(before_commit=self._await_readers)
+            upload = Upload(self._clients, artefact, self._want.object_metadata, self._place, self._seen.journal, self._progress)
+            self.stored = upload.run(self._to_replace)
             self.uploaded = upload.sent
         self.changed = True
         if not self._want.keep_object:
             self._undo.add(str(self._place), self._undo_object)
 
-    def _await_readers(self) -> None:
-        """The object that is about to be replaced may be on its way into another image: let that end first."""
-        if self._seen.stored is None:
-            return
+    def _to_replace(self) -> StoredObject | None:
+        """The object that the upload takes the place of. Another image may be on its way from it: let that end first."""
         deadline = Deadline(self._params["wait_timeout"])
-        for image in self._coming(str(self._seen.stored.metadata.get(CONTENT_KEY))):
-            try:
-                images.await_available(self._clients, image.id, deadline)
-            except WorkFailed:
-                continue
+        while (stored := self._place.head()) is not None:
+            must_be_ours(stored, self._place)
+            if stored.holds(self._want.object_metadata):
+                return stored
+            readers = self._coming(stored.metadata[CONTENT_KEY])
+            if not readers:
+                return stored
+            for image in readers:
+                with suppress(WorkFailed):
+                    images.await_available(self._clients, image.id, deadline)
+        return None
 
     def _coming(self, content: str) -> list[Any]:
         """Images of ours, under any name, whose import of this content is under way."""
@@ -221,6 +213,14 @@ class _Run:
         if self.stored and not self._coming(self._want.content) and self._place.delete(self.stored.etag):
             self.changed = True
             self.stored = None
+
+    def _remove_leftovers(self) -> None:
+        """What the journal still names when all is done: until then an import may need it."""
+        self._drop_preauthenticated_requests()
+        if self._seen.journal.upload_id:
+            self._place.abort_upload(self._seen.journal.upload_id)
+            self._seen.journal.end_upload()
+        self.changed = True
 
     def _drop_preauthenticated_requests(self) -> None:
         for identifier in list(self._seen.journal.preauthenticated_requests):

@@ -66,6 +66,9 @@ _HINTS: dict[object, str] = {
 #: A pre-authenticated request's path holds its secret.
 _PREAUTHENTICATED = re.compile(r"/p/[^/\s]+/n/")
 
+#: What the HTTP library puts after the names of its objects.
+_CAUSE = re.compile(r"""Caused by \w+\(.*?: (.+)["']\)\)""", re.DOTALL)
+
 
 def without_secrets(text: str) -> str:
     """The text with the secret part of pre-authenticated requests left out."""
@@ -102,7 +105,6 @@ def _innermost(error: BaseException) -> str:
     """The part of a nested connection error that says something."""
     while error.args and isinstance(error.args[0], BaseException):
         error = error.args[0]
-    reason = getattr(error, "reason", None)
-    text = str(reason or error)
-    # urllib3 puts the connection object's name before its message.
-    return without_secrets(text.split(">: ", 1)[-1])[:300]
+    text = str(error.args[0] if error.args else error)
+    cause = _CAUSE.search(text)
+    return without_secrets(cause.group(1) if cause else text)[:300]

@@ -82,7 +82,6 @@ class Upload:
     """One artefact on its way to its place.
 
     :param metadata: what tells, at the object, that it holds this artefact.
-    :param replaced: the object that it may take the place of.
     :param progress: told of bytes of the tar that have been sent.
     """
 
@@ -93,7 +92,6 @@ class Upload:
         metadata: Mapping[str, str],
         place: Place,
         journal: Journal,
-        replaced: StoredObject | None,
         progress: Progress,
         codec: Codec | None = None,
     ) -> None:
@@ -103,17 +101,16 @@ class Upload:
         self._journal = journal
         self._codec = codec or best_codec()
         self._metadata = metadata
-        self._replaced = replaced
         self._progress = progress
         self._part_size = max(_SMALLEST_PART, -(-artefact.size // _MOST_PARTS))
         self._etags: dict[int, str] = {}
         self._covered = 0
         self.sent = 0
 
-    def run(self, before_commit: Callable[[], None]) -> StoredObject:
+    def run(self, to_replace: Callable[[], StoredObject | None]) -> StoredObject:
         """Send what the service has not, and commit.
 
-        :param before_commit: called when all is sent, before the object takes its place.
+        :param to_replace: called when all is sent: the object that this one may take the place of, if any.
         :raises OcneError: what cannot be mended by another try; then the upload has been aborted. Where another try
             can help, what was sent is kept for the next run.
         """
@@ -121,25 +118,26 @@ class Upload:
             self._begin_or_resume()
             with Workers(min(_MOST_COMPRESSORS, os.cpu_count() or 1), "deflate") as compressors:
                 self._send_all(compressors)
-            before_commit()
+            replaced = to_replace()
             self._artefact.verify_unchanged()
-            stored = self._commit()
+            stored = self._commit(replaced)
         except BaseException as error:
             self._give_up(error)
             raise
         self._journal.end_upload()
         return stored
 
-    def _commit(self) -> StoredObject:
+    def _commit(self, replaced: StoredObject | None) -> StoredObject:
         upload_id = self._journal.upload_id
-        try:
-            return self._place.commit(upload_id, sorted(self._etags.items()), multipart_md5(self._journal.parts), self._replaced)
-        except Replaced:
-            stored = self._place.head()
-            if stored is None or not stored.holds(self._metadata):
-                raise
-            self._place.abort_upload(upload_id)  # another run was faster with the same content
-            return stored
+        if replaced is None or not replaced.holds(self._metadata):
+            try:
+                return self._place.commit(upload_id, sorted(self._etags.items()), multipart_md5(self._journal.parts), replaced)
+            except Replaced:
+                replaced = self._place.head()
+                if replaced is None or not replaced.holds(self._metadata):
+                    raise
+        self._place.abort_upload(upload_id)  # another run was faster with the same content
+        return replaced
 
     @property
     def _packaging(self) -> Mapping[str, Any]:
