@@ -32,6 +32,6 @@ class RawImage:
         return dict(writes)
 
 
-def open_image(file: Device) -> Image:
-    """The disk image in a host file: qcow2 by its magic, else raw."""
-    return Qcow2Image(file) if is_qcow2(file) else RawImage(file)
+def open_image(file: Device, whole: bool = False) -> Image:
+    """The disk image in a host file: qcow2 by its magic, else raw. whole: as of Qcow2Image."""
+    return Qcow2Image(file, whole) if is_qcow2(file) else RawImage(file)

@@ -66,7 +66,7 @@ class NativeFilesystem:
     def list(self, path: str) -> Sequence[Entry]:
         location = self._tree.lookup_directory(_encode(path))
         names = self._tree.directory(location.inode).names.values()
-        return sorted((Entry(_decode(name), _ENTRY_TYPES.get(kind, "other")) for name, _, kind in names), key=lambda entry: entry.name)
+        return sorted((Entry(_decode(name), _ENTRY_TYPES.get(kind, "other")) for name, _inode, kind in names), key=lambda entry: entry.name)
 
     def read(self, path: str, limit: int = 1 << 20) -> bytes:
         inode = self._tree.lookup(_encode(path)).inode
@@ -96,8 +96,8 @@ class NativeDisk:
             self._file.close()
             raise
 
-    def _open(self) -> None:
-        self._image = open_image(self._file)
+    def _open(self, whole: bool = False) -> None:
+        self._image = open_image(self._file, whole)
         self.partitions: Sequence[Partition] = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
         self._filesystems: dict[str, NativeFilesystem] = {}
 
@@ -111,7 +111,7 @@ class NativeDisk:
 
     def apply(self, edits: Sequence[Edit], timestamp: int) -> None:
         self._file.commit(self._plan(edits, timestamp))
-        self._open()
+        self._open(whole=True)
 
     def check(self, edits: Sequence[Edit], timestamp: int) -> None:
         self._plan(edits, timestamp)
@@ -142,7 +142,7 @@ class NativeDisk:
             planned[label] = self.plan_partition(label, [edit for edit in edits if edit.partition == label], timestamp)
         writes = {self._xfs_partition(label).start + offset: data for label, changes in planned.items() for offset, data in changes.items()}
         host = self._image.plan(writes)
-        future = open_image(Overlay(self._file, host))
+        future = open_image(Overlay(self._file, host), whole=True)
         for label, changes in planned.items():
             self._check(label, future, changes, [edit for edit in edits if edit.partition == label])
         return host

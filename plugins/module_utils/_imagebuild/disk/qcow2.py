@@ -53,14 +53,18 @@ def zstd_decompressor(name: str) -> Callable[[bytes, int], bytes]:
 
 
 class Qcow2Image:
-    """A qcow2 image as a Device of its virtual size. Raises BuildError for a damaged, Unsupported for an unusual image."""
+    """A qcow2 image as a Device of its virtual size. Raises BuildError for a damaged, Unsupported for an unusual image.
 
-    def __init__(self, file: Device) -> None:
+    :param whole: it is known that no table or cluster lies beyond the end of the file.
+    """
+
+    def __init__(self, file: Device, whole: bool = False) -> None:
         self.name = file.name
         self.header = read_header(file)
         if self.header.extended_l2:
             raise Unsupported(f"{file.name}: the qcow2 image has extended L2 entries.")
-        check_extents(file, self.header)
+        if not whole:
+            check_extents(file, self.header)
         self.size = self.header.virtual_size
         self._file = file
         self._l1 = self._words(self.header.l1_offset, self.header.l1_entries)

@@ -67,8 +67,8 @@ def _advance(distance: int) -> list[list[int]]:
 
 @cache
 def _fold_tables(distance: int) -> list[list[bytes]]:
-    """[byte of the result][byte of the argument] -> translation table."""
-    return [[bytes(value >> shift & 255 for value in table) for table in _advance(distance)] for shift in (0, 8, 16, 24)]
+    """[byte of the argument][byte of the result] -> translation table."""
+    return [[bytes(value >> shift & 255 for value in table) for shift in (0, 8, 16, 24)] for table in _advance(distance)]
 
 
 def _update(state: int, data: bytes) -> int:
@@ -93,28 +93,25 @@ def _update(state: int, data: bytes) -> int:
 
 
 def _fold(data: bytes) -> bytes:
-    """A message of _FOLDED bytes with the same final state (from state 0) as this one, whose length is a power of two."""
-    number = int.from_bytes
+    """A message of _FOLDED bytes with the same final state (from state 0) as this one, whose length is a power of two.
+
+    A plane holds one byte of every word. Each step adds the image of the planes' first halves to their second halves.
+    """
     planes = [data[byte::4] for byte in range(4)]
     length = len(data)
     while length > _FOLDED:
         length //= 2
-        half = length // 4
-        a, b, c, d = (plane[:half] for plane in planes)
-        planes = [
-            (
-                number(a.translate(ta), "little")
-                ^ number(b.translate(tb), "little")
-                ^ number(c.translate(tc), "little")
-                ^ number(d.translate(td), "little")
-                ^ number(plane[half:], "little")
-            ).to_bytes(half, "little")
-            for plane, (ta, tb, tc, td) in zip(planes, _fold_tables(length))
-        ]
-    folded = bytearray(length)
+        size = length // 4
+        folded = int.from_bytes(b"".join([plane[size:] for plane in planes]), "little")
+        for plane, tables in zip(planes, _fold_tables(length)):
+            first = plane[:size]
+            folded ^= int.from_bytes(b"".join([first.translate(table) for table in tables]), "little")
+        joined = folded.to_bytes(length, "little")
+        planes = [joined[byte * size : (byte + 1) * size] for byte in range(4)]
+    words = bytearray(length)
     for byte in range(4):
-        folded[byte::4] = planes[byte]
-    return bytes(folded)
+        words[byte::4] = planes[byte]
+    return bytes(words)
 
 
 def crc32c(data: bytes, crc: int = 0) -> int:

@@ -136,4 +136,4 @@ def _leaf_entries(inode: Inode, data: bytes, magic: int) -> list[_HashEntry]:
 
 
 def _entries(data: bytes, start: int, count: int) -> list[_HashEntry]:
-    return [(value, address) for value, address in struct.iter_unpack(">II", data[start : start + 8 * count])]
+    return list(struct.iter_unpack(">II", data[start : start + 8 * count]))

@@ -105,8 +105,7 @@ def _block_form(names: list[Name]) -> Dir3Block | None:
         return None
     block, index, _free = _data_block(Dir3Block.BLOCK_MAGIC, names, end, 0)
     tail = b"".join(struct.pack(">II", *entry) for entry in sorted(index)) + struct.pack(">II", len(index), 0)
-    assert isinstance(block.buffer, bytearray)
-    block.buffer[end:] = tail
+    block.writable[end:] = tail
     return block
 
 

@@ -216,8 +216,7 @@ class Editor:
         for number, block in layout.blocks.items():
             fsbno = places.pop(number, None) or self._allocator.allocate(inode, number, 1).fsbno
             block.blkno, block.lsn, block.owner, block.uuid = geometry.daddr(fsbno), self._log.lsn, inode.ino, geometry.metadata_uuid
-            assert isinstance(block.buffer, bytearray)
-            self._volume.write_sealed(fsbno, block.buffer, block.CRC)
+            self._volume.write_sealed(fsbno, block.writable, block.CRC)
             kept[number] = fsbno
         for number, fsbno in places.items():
             self._allocator.release(inode, Extent(number, fsbno, 1))

@@ -106,8 +106,7 @@ class GroupHeaders:
         if self.agf.flcount >= capacity:
             raise self.volume.geometry.unsupported(f"the free list of allocation group {self.agno} is full")
         self.agf.fllast = (self.agf.fllast + 1) % capacity
-        assert isinstance(self.agfl.buffer, bytearray)
-        struct.pack_into(">I", self.agfl.buffer, Agfl.SIZE + 4 * self.agf.fllast, block)
+        struct.pack_into(">I", self.agfl.writable, Agfl.SIZE + 4 * self.agf.fllast, block)
         self.agf.flcount += 1
 
     @property
@@ -123,8 +122,7 @@ class GroupHeaders:
     def store_headers(self) -> None:
         headers: tuple[tuple[int, Structure], ...] = ((1, self.agf), (2, self.agi), (3, self.agfl))
         for sector, header in headers:
-            assert isinstance(header.buffer, bytearray)
-            seal(header.buffer, header.CRC)
+            seal(header.writable, header.CRC)
             self.volume.write(*self._with_data(sector, bytes(header.buffer)))
 
     def _with_data(self, sector: int, data: bytes) -> tuple[int, bytes, int]:

@@ -30,7 +30,10 @@ _CYCLE_DATA = 32 << 10
 _LARGEST_RECORD = 256 << 10
 #: Bytes of a further header sector (xlog_rec_ext_header) that its checksum covers: the cycle and 64 saved words.
 _EXTENDED_HEADER = 4 + 4 * 64
-_READ_AHEAD = 256
+#: Sectors that are read at once.
+_READ_AHEAD = 2048
+#: The first two words of each sector.
+_FIRST_WORDS = struct.Struct(">II504x")
 
 # xlog_op_header: transaction id (4), length (4), client (1), flags (1)
 _OPERATION = struct.Struct(">4xIBB")
@@ -120,29 +123,26 @@ def _sectors(volume: Volume, sectors: int, first: int, count: int) -> bytes:
 
 def _find_head(volume: Volume, sectors: int) -> tuple[int, int]:
     """(sector after the last one written, its cycle). Every sector is looked at: a clean log has one drop, by one, or to 0."""
-    head, cycle, before = 0, 0, -1
-    for first in range(0, sectors, _READ_AHEAD * _PER_BLOCK):
-        count = min(_READ_AHEAD * _PER_BLOCK, sectors - first)
-        data = _sectors(volume, sectors, first, count)
-        if before == 0 and not any(data):
+    head, first, before = 0, -1, -1
+    for start in range(0, sectors, _READ_AHEAD):
+        count = min(_READ_AHEAD, sectors - start)
+        data = _sectors(volume, sectors, start, count)
+        if before == 0 and data == bytes(len(data)):
             continue
-        for number in range(count):
-            at = number * _SECTOR
-            word = int.from_bytes(data[at : at + 4], "big")
-            if word == LogRecord.MAGIC:
-                word = int.from_bytes(data[at + 4 : at + 8], "big")
-            if word == before:
+        for number, (word, second) in enumerate(_FIRST_WORDS.iter_unpack(data)):
+            cycle = second if word == LogRecord.MAGIC else word
+            if cycle == before:
                 continue
             if before < 0:
-                cycle = word
-            elif head or word not in (0, cycle - 1):
+                first = cycle
+            elif head or cycle not in (0, first - 1):
                 raise _dirty(volume)
             else:
-                head = first + number
-            before = word
-    if not cycle:
+                head = start + number
+            before = cycle
+    if first <= 0:
         raise volume.geometry.unsupported("the XFS log was never written")
-    return head, cycle
+    return head, first
 
 
 def _last_record(volume: Volume, sectors: int, head: int) -> tuple[int, bytes]:
@@ -171,5 +171,5 @@ def _is_unmount(body: bytes) -> bool:
     """Is the first operation the word of an unmount? Its first four bytes have been replaced by the cycle."""
     if len(body) < _OPERATION.size:
         return False
-    _, client, flags = _OPERATION.unpack_from(body)
+    _transaction, client, flags = _OPERATION.unpack_from(body)
     return client == _LOG_CLIENT and bool(flags & _UNMOUNT)

@@ -93,8 +93,8 @@ class Structure:
     CRC: the offset of the little-endian CRC-32C which covers the object that begins with this structure.
     """
 
-    SIZE: ClassVar[int]
-    CRC: ClassVar[int]
+    SIZE: ClassVar[int] = 0
+    CRC: ClassVar[int] = 0
     __slots__ = ("base", "buffer")
 
     def __init__(self, buffer: Buffer, base: int = 0) -> None:
@@ -102,6 +102,13 @@ class Structure:
             raise BuildError(f"the filesystem is damaged: {type(self).__name__} at {base} is cut short.")
         self.buffer = buffer
         self.base = base
+
+    @property
+    def writable(self) -> bytearray:
+        """The buffer, to be written to."""
+        if not isinstance(self.buffer, bytearray):
+            raise TypeError(f"{type(self).__name__} is a view of bytes that cannot be written")
+        return self.buffer
 
 
 def is_sound(data: Buffer, crc_offset: int) -> bool:

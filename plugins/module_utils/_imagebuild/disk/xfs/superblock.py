@@ -26,8 +26,7 @@ def read_superblock(volume: Volume, agno: int) -> Superblock:
 
 
 def store_superblock(volume: Volume, agno: int, sb: Superblock) -> None:
-    assert isinstance(sb.buffer, bytearray)
-    seal(sb.buffer, Superblock.CRC)
+    seal(sb.writable, Superblock.CRC)
     volume.write(volume.geometry.fsbno(agno, 0), bytes(sb.buffer))
 
 
