@@ -15,10 +15,10 @@ import os
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tests.support import machine
 from tests.support.machine import ROOT, SetupError, say
@@ -45,7 +45,7 @@ class Tier:
 TIERS = {
     "unit": Tier("tests/unit", ("container images",)),
     "sanity": Tier("tests/sanity", ("linting of shell scripts",), workers=2),
-    "integration": Tier("tests/integration", ("sample disks", "container images", "a registry", "the engine guestfs"), as_root=True),
+    "integration": Tier("tests/integration", ("sample disks", "container images", "a registry", "archive containers", "the engine guestfs"), as_root=True),
     "molecule": Tier("extensions/molecule"),
 }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .manifest import digest_of, parse
 from .reference import Reference
@@ -31,8 +31,7 @@ def read_manifest(reference: Reference) -> bytes:
 
     :raises Unreadable: see there.
     """
-    assert reference.path is not None
-    blobs = _Members(reference.path)
+    blobs = _Members(cast(Path, reference.path))
     index = blobs.json("index.json", reference)
     entries = [entry for entry in index.get("manifests") or [] if isinstance(entry, dict)]
     if reference.name:

@@ -16,7 +16,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import IO, Any, Callable, cast
 
 from .conversion import TIMESTAMP, Conversion, Options, plan_conversion
 from .disk.guestfs import GuestfsDisk
@@ -145,8 +145,7 @@ def _extract_from_layer(image: Image, index: int, hidden: set[str], output: Path
 
 
 def _write_member(layer: tarfile.TarFile, member: tarfile.TarInfo, output: Path) -> None:
-    content = layer.extractfile(member)
-    assert content is not None  # a regular file has content
+    content = cast(IO[bytes], layer.extractfile(member))  # a regular file has content
     with _create(output) as file:
         while chunk := content.read(CHUNK):
             file.write(chunk)

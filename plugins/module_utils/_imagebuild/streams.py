@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from .errors import BuildError
 
@@ -244,12 +244,12 @@ def _unzstd_by_program(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
     process = subprocess.Popen(
         [program, "--decompress", "--stdout", "--quiet"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert process.stdin and process.stdout and process.stderr
+    stdin, stdout, stderr = (cast(IO[bytes], pipe) for pipe in (process.stdin, process.stdout, process.stderr))
     failed: list[BaseException] = []
 
     def feed() -> None:
         try:
-            with process.stdin as stdin:  # type: ignore[union-attr]
+            with stdin:
                 for chunk in chunks:
                     stdin.write(chunk)
         except BrokenPipeError:
@@ -261,16 +261,16 @@ def _unzstd_by_program(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     try:
-        while out := process.stdout.read(CHUNK):
+        while out := stdout.read(CHUNK):
             yield out
         feeder.join()
         if failed:
             raise failed[0]
         if process.wait() != 0:
-            reason = process.stderr.read(4096).decode(errors="replace").strip()
+            reason = stderr.read(4096).decode(errors="replace").strip()
             raise BuildError(f"{what}: the zstd stream is damaged or ends too early ({reason}).", "Fetch it again.")
     finally:
         process.kill()
         process.wait()
-        for pipe in (process.stdout, process.stderr):
+        for pipe in (stdout, stderr):
             pipe.close()

@@ -197,7 +197,6 @@ class _Run:
 
     def _set_shapes(self) -> None:
         wanted_shapes = self._seen.wanted_shapes
-        assert wanted_shapes is not None
         if not wanted_shapes:
             raise OcneError(
                 f"The service has no shape for {self._want.architecture} in compartment {self._seen.compartment}.",
@@ -240,8 +239,8 @@ class _Run:
 
     def _undo_object(self) -> None:
         self._refuse_if_read()
-        assert self.stored is not None
-        self._place.delete(self.stored.etag)
+        if self.stored:
+            self._place.delete(self.stored.etag)
 
     def _undo_preauthenticated_requests(self) -> None:
         self._refuse_if_read()

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tests.conftest  # noqa: F401  makes the collection importable
+import tests.conftest  # noqa: F401  # pylint: disable=unused-import  # makes the collection importable
 
 # isort: split
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.interface import Edit, SetUuid, WriteFile

@@ -15,7 +15,7 @@ from tests.support.oci_import import BUCKET, Importer
 
 
 def _principals(importer: Importer) -> set[str]:
-    return {str(entry.principal).split(" ")[0] for entry in importer.endpoint.requests() if entry.status == 200}
+    return {str(entry.principal).partition(" ")[0] for entry in importer.endpoint.requests() if entry.status == 200}
 
 
 def _profile(importer: Importer) -> dict[str, str]:

@@ -55,7 +55,7 @@ class Settings:
                 raise ValueError(f"no setting {name!r}; there are {', '.join(kinds)}")
             if kind is float and isinstance(value, int):
                 value = float(value)
-            if type(value) is not kind:
+            if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
                 raise ValueError(f"{name} is of type {kind.__name__}, not {type(value).__name__}")
             setattr(self, name, value)
 

@@ -29,7 +29,7 @@ from .router import Signing
 _FIELD = re.compile(r'(\w+)="([^"]*)"')
 _BODY_HEADERS = ("content-length", "content-type", "x-content-sha256")
 
-KeyLookup = Callable[[str, Signing], "tuple[RSAPublicKey, Principal]"]
+KeyLookup = Callable[[str, Signing], tuple[RSAPublicKey, "Principal"]]
 
 
 class Refused(Exception):

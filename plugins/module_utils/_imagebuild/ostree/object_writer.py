@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 from ..tarstream import TarStream
 from .deflate import Deflate
@@ -122,10 +122,10 @@ class ObjectWriter:
         return header if file.target else header + self._deflate.compress(content)
 
     def _add_large(self, found: EncapsulatedObject, stream: TarStream) -> None:
-        assert found.file is not None
-        digest = hashlib.sha256(found.file.checksummed())
+        file = cast(FileHeader, found.file)  # no other object is large
+        digest = hashlib.sha256(file.checksummed())
         with tempfile.SpooledTemporaryFile(_SPOOL, dir=str(self._folder)) as spool:
-            spool.write(found.file.archived(found.size))
+            spool.write(file.archived(found.size))
             compressor = self._deflate.compressor()
             hashing: Future[None] | None = None
             deflating: Future[bytes] | None = None

@@ -106,8 +106,7 @@ class _Intake:
         return commit
 
     def _add_commitmeta(self, found: EncapsulatedObject, stream: TarStream) -> None:
-        assert self._commit is not None
-        if found.checksum.hex() != self._commit.checksum or self._has_commitmeta:
+        if self._commit is None or found.checksum.hex() != self._commit.checksum or self._has_commitmeta:
             raise self._broken(f"{found.name} is in it twice, or belongs to no commit in it")
         data = stream.content(METADATA_LIMIT)
         check_commitmeta(found.checksum, data)
