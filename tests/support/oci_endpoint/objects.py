@@ -13,6 +13,7 @@ from .blobs import Blob, receive
 from .buckets import Bucket, Buckets, StoredObject, check_match
 from .context import Context, http_date, now
 from .messages import Request, Response, ServiceError, Stream, invalid
+from .paging import limit_of
 from .router import Route, Signing
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -79,7 +80,7 @@ class Objects:
         """ListObjects: sorted by name; `nextStartWith` goes into `start` of the next request; no opc-next-page here."""
         prefix, start, end = request.arg("prefix") or "", request.arg("start") or "", request.arg("end")
         after, delimiter = request.arg("startAfter"), request.arg("delimiter")
-        limit = int(request.arg("limit") or min(1000, self._context.settings.page_size))
+        limit = limit_of(request, self._context.settings.page_size)
         fields = [name for name in (request.arg("fields") or "name").split(",") if name]
         with self._context.lock:
             names = sorted(name for name in bucket.objects if name.startswith(prefix) and name >= start)

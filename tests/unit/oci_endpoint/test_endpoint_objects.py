@@ -116,6 +116,12 @@ def test_lists_go_on_where_they_stopped(client: Client, bucket: str) -> None:
     assert [item["name"] for item in client("GET", f"{bucket}/o?prefix=b/&limit=2").json["objects"]] == ["b/1", "b/2"]
 
 
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "fields=name,colour"])
+def test_bad_lists(client: Client, bucket: str, query: str) -> None:
+    client.put(bucket, "o", b"x")
+    assert client("GET", f"{bucket}/o?{query}").error == (400, "InvalidParameter")
+
+
 def test_a_body_of_unknown_length_is_refused(client: Client, bucket: str) -> None:
     answer = client("PUT", f"{bucket}/o/o", b"", {"transfer-encoding": "chunked"}, raw=True)
     assert answer.error == (411, "MissingContentLength")
