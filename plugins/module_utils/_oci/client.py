@@ -120,7 +120,15 @@ class Clients:
 def every(what: str, call: Any, *args: Any, **kwargs: Any) -> list[Any]:
     """All items of a list call, page after page.
 
+    The SDK's own paging tries each page again by a strategy of its own, on top of the client's.
+
     :param what: the thing listed, for messages.
     """
+    items: list[Any] = []
     with doing(f"list {what}"):
-        return list(sdk("pagination").list_call_get_all_results(call, *args, **kwargs).data)
+        response = call(*args, **kwargs)
+        items.extend(response.data)
+        while response.has_next_page:
+            response = call(*args, page=response.next_page, **kwargs)
+            items.extend(response.data)
+    return items

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from .._errors import OcneError
-from .client import Clients
+from .client import Clients, every
 from .sdk import OciError, doing, sdk
 
 #: Metadata by which an object is known to be ours: digest of the disk image, and of image_metadata.json.
@@ -156,13 +156,12 @@ class Place:
     def parts(self, upload_id: str) -> dict[int, Any] | None:
         """The parts that the service has, by number; None where there is no such upload (any more)."""
         try:
-            with doing(f"list the parts of the upload of {self}"):
-                pages = sdk("pagination").list_call_get_all_results(self._client.list_multipart_upload_parts, *self._object, upload_id)
+            parts = every(f"the parts of the upload of {self}", self._client.list_multipart_upload_parts, *self._object, upload_id)
         except OciError as error:
             if error.status == 404:
                 return None
             raise
-        return {part.part_number: part for part in pages.data}
+        return {part.part_number: part for part in parts}
 
     def commit(self, upload_id: str, etags: Iterable[tuple[int, str]], multipart_md5: str, replaced: StoredObject | None) -> StoredObject:
         """Make the parts the object.
