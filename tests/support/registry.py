@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -15,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
@@ -40,10 +41,29 @@ class Registry:
     ca: Optional[Path] = None
     username: str = ""
     password: str = ""
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         return f"{'https' if self.ca else 'http'}://{self.host}"
+
+    def start(self) -> None:
+        """Let it run, and wait until it answers."""
+        command = ["docker-registry", "serve", str(self.storage.with_name("config.yml"))]
+        # It takes variables of these names for its configuration, clients take REGISTRY_AUTH_FILE for theirs.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+        with self.requests.open("a") as output:
+            self._running.append(
+                subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            )
+        _wait_ready(self, self._running[0])
+
+    def stop(self) -> None:
+        """End it at once; connections break."""
+        while self._running:
+            process = self._running.pop()
+            process.kill()
+            process.wait()
 
     def reference(self, name: str) -> str:
         """The transport reference of 'repository:tag' here."""
@@ -69,6 +89,8 @@ class Registry:
 def serve(*, auth: bool = False, tls: bool = False) -> Iterator[Registry]:
     """A registry that is ready, for the time of the context; its storage goes with it.
 
+    It can be stopped and started in between.
+
     :param auth: demand USER and PASSWORD.
     :param tls: speak HTTPS, with a certificate of its own for localhost.
     """
@@ -79,18 +101,12 @@ def serve(*, auth: bool = False, tls: bool = False) -> Iterator[Registry]:
         if auth:
             (folder / "htpasswd").write_text(run("htpasswd", "-nbB", USER, PASSWORD))
         (folder / "config.yml").write_text(_config(folder, port, auth, certificate))
-        log = folder / "log"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                ["docker-registry", "serve", str(folder / "config.yml")], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
-        registry = Registry(f"localhost:{port}", folder / "storage", log, certificate, *((USER, PASSWORD) if auth else ()))
+        registry = Registry(f"localhost:{port}", folder / "storage", folder / "log", certificate, *((USER, PASSWORD) if auth else ()))
         try:
-            _wait_ready(registry, process)
+            registry.start()
             yield registry
         finally:
-            process.terminate()
-            process.wait()
+            registry.stop()
 
 
 def _free_port() -> int:

@@ -18,9 +18,9 @@ from typing import Any, Callable
 
 from .._errors import OcneError
 from .._files import locked, partial_path
+from .oci_layout import REF_NAME
 from .reference import Reference
 
-_REF_NAME = "org.opencontainers.image.ref.name"
 _DIR_VERSION = b"Directory Transport Version"
 
 
@@ -127,7 +127,7 @@ def _read_index(layout: Path) -> list[dict[str, Any]]:
 
 
 def _name(entry: dict[str, Any]) -> str:
-    return str((entry.get("annotations") or {}).get(_REF_NAME, ""))
+    return str((entry.get("annotations") or {}).get(REF_NAME, ""))
 
 
 def _is_image_folder(path: Path) -> bool:

@@ -71,8 +71,9 @@ def explain(what: str, stderr: str, ends: Sequence[End]) -> SkopeoFailed:
     said = last_message(stderr)
     reference, access = _at_fault(said, ends)
     remote = any(each.registry or each.transport == "docker-daemon" for each, _access in ends)
+    telling = _without_names(said, [each for each, _access in ends]).lower()
     for pattern, kind, hint in (*_ANYWHERE, *(_REMOTE if remote else ()), _MISSING):
-        if re.search(pattern, said.lower()):
+        if re.search(pattern, telling):
             hint = hint or _who(kind, reference.registry, access)
             return SkopeoFailed(f"Could not {what}: {said}.", hint, kind, reference.registry)
     return SkopeoFailed(f"Could not {what}: {said}.", "", "", reference.registry)
@@ -85,6 +86,15 @@ def last_message(stderr: str) -> str:
     match = re.search(r'msg="((?:[^"\\]|\\.)*)"', fatal[-1])
     text = match.group(1).replace('\\"', '"').replace("\\\\", "\\") if match else fatal[-1]
     return text.strip().rstrip(".")
+
+
+def _without_names(said: str, references: Sequence[Reference]) -> str:
+    """What skopeo says without names that users chose: a repository may be called 'certificate', a tag '403'."""
+    for reference in references:
+        repository = re.sub("[:@][^/]*$", "", reference.rest.lstrip("/"))
+        for chosen in (reference.rest, repository, repository.partition("/")[2], str(reference.path or "")):
+            said = said.replace(chosen, "…") if chosen else said
+    return re.sub(r"manifest \S+ in", "manifest in", said)
 
 
 def _at_fault(said: str, ends: Sequence[End]) -> End:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .. import _platform
 from .manifest import OCI_MANIFEST, content_digest, digest_of, instance, is_index, media_type, parse
-from .oci_archive import Unreadable, read_manifest
+from .oci_layout import Unreadable, read_manifest
 from .reference import Reference
 from .skopeo import Skopeo
 
@@ -76,7 +76,7 @@ def compares_by_digest(source: Found, destination: Reference) -> bool:
 
 
 def _manifest(skopeo: Skopeo, reference: Reference) -> bytes:
-    if reference.transport == "oci-archive":
+    if reference.transport in ("oci", "oci-archive"):
         try:
             return read_manifest(reference)
         except Unreadable:

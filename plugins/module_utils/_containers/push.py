@@ -15,7 +15,6 @@ from .._errors import OcneError
 from .._module import Plan
 from . import destination
 from .access import Access, access, account
-from .failures import SkopeoFailed
 from .inspection import Found, compares_by_digest, content_at, digest_at, keeps_manifest, look
 from .reference import Reference, is_file_path, parse_reference
 from .skopeo import Skopeo
@@ -78,11 +77,12 @@ class Push:
         try:
             digest = digest_at(self._to, self._dest)
             return _There(digest, "" if by_digest else content_at(self._to, self._dest))
-        except SkopeoFailed as failure:
-            # Some registries answer so when an account may make the repository, which is not there yet: the copy will tell.
-            may_write = failure.kind == "forbidden" and account(self._access, self._dest.registry)
-            # A file that is cut short is replaced, as a missing one is made.
-            if failure.kind == "missing" or may_write or self._dest.path:
+        except OcneError as failure:
+            if self._dest.path:
+                return None  # not there, cut short, or damaged: it is made anew
+            reason = failure.details.get("reason")
+            # Some registries answer so where the account may make the repository, which is not there yet: the copy will tell.
+            if reason == "missing" or (reason == "forbidden" and account(self._access, self._dest.registry)):
                 return None
             raise
 

@@ -94,3 +94,22 @@ def test_refusal_names_the_account_of_the_authfile(tmp_path: Path) -> None:
     assert "The account robot has no right" in message
     assert "canary-2" not in message
     assert token not in message
+
+
+@pytest.mark.parametrize(
+    ("reference", "said", "kind"),
+    [
+        ("docker://h.io:5000/certificate/eof:403", "reading manifest 403 in h.io:5000/certificate/eof: manifest unknown", "missing"),
+        ("docker://h.io/unauthorized:1", 'pinging container registry h.io: Get \\"https://h.io/v2/\\": connection refused', "unreachable"),
+        ("docker://h.io/eof:1", "writing blob: initiating layer upload to /v2/eof/blobs/uploads/ in h.io: unauthorized", "unauthorized"),
+        ("dir:/srv/already exists", "open /srv/already exists/manifest.json: no such file or directory", "missing"),
+        (
+            "containers-storage:localhost/timeout:x",
+            'reference \\"[vfs@/x]localhost/timeout:x\\" does not resolve to an image ID',
+            "missing",
+        ),
+    ],
+)
+def test_names_that_users_chose_do_not_count(reference: str, said: str, kind: str) -> None:
+    dest = Reference(*reference.split(":", 1))
+    assert _explain(said, dest=dest).kind == kind

@@ -2,23 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads what describes the image of an OCI archive, in place.
+"""Reads the manifest of an image in an OCI layout or OCI archive, in place.
 
-skopeo unpacks the whole archive to learn its digest, which takes as long as copying it.
-Formats: https://github.com/opencontainers/image-spec, image-layout.md; containers-transports(5), oci-archive.
+skopeo unpacks a whole archive to learn its digest, which takes as long as copying it; and it takes a manifest whose digest
+is not the one in the index.
+Formats: https://github.com/opencontainers/image-spec, image-layout.md; containers-transports(5), oci and oci-archive.
 """
 
 from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Protocol, cast
 
+from .._errors import OcneError
 from .manifest import digest_of, parse
 from .reference import Reference
 
-_REF_NAME = "org.opencontainers.image.ref.name"
-#: Index, manifest and configuration are smaller.
+REF_NAME = "org.opencontainers.image.ref.name"
+#: Indexes and manifests are smaller.
 _LIMIT = 4 << 20
 
 
@@ -30,22 +32,47 @@ def read_manifest(reference: Reference) -> bytes:
     """The manifest (or index) that the reference names, byte for byte.
 
     :raises Unreadable: see there.
+    :raises OcneError: it has another digest than the index says.
     """
-    blobs = _Members(cast(Path, reference.path))
-    index = blobs.json("index.json", reference)
+    path = cast(Path, reference.path)
+    files: _Files = _Folder(path) if reference.transport == "oci" else _Tar(path)
+    index = parse(files.read("index.json"), reference)
     entries = [entry for entry in index.get("manifests") or [] if isinstance(entry, dict)]
     if reference.name:
-        entries = [entry for entry in entries if (entry.get("annotations") or {}).get(_REF_NAME) == reference.name]
+        entries = [entry for entry in entries if (entry.get("annotations") or {}).get(REF_NAME) == reference.name]
     if len(entries) != 1:
         raise Unreadable
     digest = str(entries[0].get("digest"))
-    raw = blobs.read(f"blobs/{digest.replace(':', '/')}")
-    if digest_of(raw) != digest:
+    algorithm, _colon, encoded = digest.partition(":")
+    if algorithm != "sha256" or not encoded.isalnum():
         raise Unreadable
+    raw = files.read(f"blobs/sha256/{encoded}")
+    if digest_of(raw) != digest:
+        raise OcneError(f"{reference} is damaged: its manifest has the digest {digest_of(raw)}, not {digest}.", "Make or fetch it anew.")
     return raw
 
 
-class _Members:
+class _Files(Protocol):
+    def read(self, name: str) -> bytes:
+        """All of a small file."""
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, name: str) -> bytes:
+        try:
+            with (self._path / name).open("rb") as file:
+                content = file.read(_LIMIT + 1)
+        except OSError as error:
+            raise Unreadable from error
+        if len(content) > _LIMIT:
+            raise Unreadable
+        return content
+
+
+class _Tar:
     """The small files of an uncompressed tar. Its headers are read once; contents are skipped."""
 
     def __init__(self, path: Path) -> None:
@@ -67,6 +94,3 @@ class _Members:
         with self._path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
-
-    def json(self, name: str, reference: Reference) -> dict[str, Any]:
-        return parse(self.read(name), reference)

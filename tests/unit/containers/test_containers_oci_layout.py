@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.ocne.images.plugins.module_utils._containers.oci_archive import Unreadable, read_manifest
+from ansible_collections.ocne.images.plugins.module_utils._containers.oci_layout import Unreadable, read_manifest
 from ansible_collections.ocne.images.plugins.module_utils._containers.reference import Reference
+from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
 
 from tests.support.container_image import Layout
 
@@ -31,8 +33,8 @@ def _archive(path: Path, names: tuple[str, ...], prefix: str = "") -> dict[str, 
     return digests
 
 
-def _digest(reference: str) -> str:
-    raw = read_manifest(Reference("oci-archive", reference))
+def _digest(reference: str, transport: str = "oci-archive") -> str:
+    raw = read_manifest(Reference(transport, reference))
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
@@ -44,7 +46,7 @@ def test_manifest_of_the_only_image(tmp_path: Path, prefix: str) -> None:
 
 def test_manifest_of_one_of_several(tmp_path: Path) -> None:
     digests = _archive(tmp_path / "a.tar", ("one", "two"))
-    assert _digest(f"{tmp_path}/a.tar:two") == digests["two"]
+    assert _digest(f"{tmp_path}/a.tar:two") == _digest(f"{tmp_path}/a.layout:two", "oci") == digests["two"]
 
 
 @pytest.mark.parametrize("name", ["", ":three"])
@@ -56,15 +58,31 @@ def test_image_that_is_not_named_clearly_is_left_to_skopeo(tmp_path: Path, name:
 
 def test_missing_compressed_cut_or_damaged_archive_is_left_to_skopeo(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
-    digest = _archive(path, ("one",))["one"]
+    _archive(path, ("one",))
     (tmp_path / "cut.tar").write_bytes(path.read_bytes()[:2000])
     (tmp_path / "no.tar").write_bytes(b"x" * 5000)
     with gzip.open(tmp_path / "packed.tar", "wb") as packed, path.open("rb") as plain:
         shutil.copyfileobj(plain, packed)
-    layout = path.with_suffix(".layout")
+    for name in ("none", "cut", "no", "packed"):
+        with pytest.raises(Unreadable):
+            _digest(f"{tmp_path}/{name}.tar")
+
+
+def test_damaged_manifest_is_refused(tmp_path: Path) -> None:
+    digest = _archive(tmp_path / "a.tar", ("one",))["one"]
+    layout = tmp_path / "a.layout"
     (layout / "blobs/sha256" / digest[7:]).write_bytes(b'{"schemaVersion": 2}')
     with tarfile.open(tmp_path / "damaged.tar", "w") as archive:
         archive.add(layout, ".")
-    for name in ("none", "cut", "no", "packed", "damaged"):
-        with pytest.raises(Unreadable):
-            _digest(f"{tmp_path}/{name}.tar")
+    for name, transport in (("damaged.tar", "oci-archive"), ("a.layout", "oci")):
+        with pytest.raises(OcneError, match="is damaged"):
+            _digest(f"{tmp_path}/{name}", transport)
+
+
+def test_index_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("{}")
+    (tmp_path / "layout").mkdir()
+    index = {"manifests": [{"digest": "sha256:../../../secret"}]}
+    (tmp_path / "layout/index.json").write_text(json.dumps(index))
+    with pytest.raises(Unreadable):
+        _digest(f"{tmp_path}/layout", "oci")
