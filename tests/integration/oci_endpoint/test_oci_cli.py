@@ -235,18 +235,20 @@ def _import(cli: Cli, compartment: str, bucket: str, name: str, *more: str) -> t
 
 def test_image_import(cli: Cli, compartment: str, bucket: str, tmp_path: Path) -> None:
     _put(cli, bucket, "image.oci", good_artefact(), tmp_path)
-    cli.endpoint.settings.import_seconds = 4.0
+    cli.endpoint.settings.import_seconds = 60.0
     tags = {"ocne/architecture": "amd64", "ocne/kubernetes": "1.33"}
     os_options = ("--operating-system", "Oracle Linux", "--operating-system-version", "8")
     image, work = _import(cli, compartment, bucket, "image.oci", *os_options)
-    running = cli("work-requests", "work-request", "get", "--work-request-id", work)["data"]
+    get = ("work-requests", "work-request", "get", "--work-request-id", work)
+    while not (running := cli(*get)["data"])["percent-complete"]:
+        assert running["status"] in ("ACCEPTED", "IN_PROGRESS")
     assert running["status"] == "IN_PROGRESS"
     assert 0 < running["percent-complete"] < 100
     assert running["resources"][0]["identifier"] == image
     assert cli("compute", "image", "get", "--image-id", image)["data"]["lifecycle-state"] == "IMPORTING"
-    cli.endpoint.wait_for_imports()
     cli.endpoint.settings.import_seconds = 0.0
-    assert cli("work-requests", "work-request", "get", "--work-request-id", work)["data"]["status"] == "SUCCEEDED"
+    cli.endpoint.wait_for_imports()
+    assert cli(*get)["data"]["status"] == "SUCCEEDED"
     logs = cli("work-requests", "work-request-log-entry", "list", "--work-request-id", work, "--all")["data"]
     assert logs[-1]["message"] == "The image is available"
     found = cli("work-requests", "work-request", "list", "--compartment-id", compartment, "--resource-id", image, "--all")["data"]

@@ -32,7 +32,7 @@ class Settings:
     """Object Storage: 10 MiB for every part but the last."""
     max_part_size: int = 50 * GIB
     import_seconds: float = 0.0
-    """Simulated time of an import, on top of the time the check of its content takes. The service needs 13 to 16 minutes."""
+    """Simulated time of an import, if the check of its content does not take longer. The service needs 13 to 16 minutes."""
     list_delay: float = 0.0
     """Seconds until ListImages shows a new or changed image: lists of the real service are eventually consistent."""
     image_limit: int = 100

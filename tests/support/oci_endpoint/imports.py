@@ -98,7 +98,7 @@ class Importer:
 
     def _run(self, image: Image, source: Source) -> None:
         work = self._work_requests.by_id[image.work_request]
-        deadline = monotonic() + self._context.settings.import_seconds
+        began = monotonic()
         disk = self._folder / f"{image.document['id']}.qcow2"
         with self._context.lock:
             work.start()
@@ -111,7 +111,7 @@ class Importer:
             problems = [("InvalidImage", problem) for problem in error.problems]
         except OSError as error:
             problems = [("ObjectNotAvailable", f"The object could not be read: {error}")]
-        if imported and not self._wait(image, deadline):
+        if imported and not self._wait(image, began):
             problems = [("Canceled", "The image was deleted while it was imported.")]
             outcome = ImportOutcome("CANCELED", problems)
         with self._context.lock:
@@ -123,9 +123,11 @@ class Importer:
             else:
                 image.disk = disk
 
-    def _wait(self, image: Image, deadline: float) -> bool:
-        """Sleep for the simulated time; False when the image was deleted meanwhile."""
-        while (left := deadline - monotonic()) > 0 and not self._context.stopping.wait(min(left, 0.05)):
+    def _wait(self, image: Image, began: float) -> bool:
+        """Sleep for the simulated time, which may be changed meanwhile; False when the image was deleted."""
+        while (left := began + self._context.settings.import_seconds - monotonic()) > 0 and not self._context.stopping.wait(
+            min(left, 0.05)
+        ):
             if image.document["lifecycleState"] == "DELETED":
                 return False
         return bool(image.document["lifecycleState"] != "DELETED")

@@ -117,9 +117,10 @@ def test_bad_content_fails_the_work_request(client: Client, endpoint: Endpoint, 
 
 def test_the_object_must_stay_until_the_end(client: Client, endpoint: Endpoint, compartment: str, bucket: str) -> None:
     client.put(bucket, "image.oci", good_artefact())
-    endpoint.settings.import_seconds = 0.5
+    endpoint.settings.import_seconds = 3600.0
     answer = client("POST", f"{BASE}/images", _details(endpoint, compartment, bucket))
     client("DELETE", f"{bucket}/o/image.oci")
+    endpoint.settings.import_seconds = 0.0
     endpoint.wait_for_imports()
     assert _work(client, answer)["status"] == "FAILED"
 
