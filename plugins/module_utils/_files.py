@@ -32,6 +32,23 @@ def partial_path(destination: Path) -> Path:
     return destination.with_name(f".{destination.name}.part")
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Make a file that only this user can read, whole or not at all, and on disk for good when this returns."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = partial_path(path)
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 @contextmanager
 def locked(destination: Path, timeout: float) -> Iterator[None]:
     """Be the only run that makes this file.

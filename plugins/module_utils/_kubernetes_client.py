@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,6 +45,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ca_cert": _option("SSL_CA_CERT", type="path", aliases=["ssl_ca_cert"]),
     "validate_certs": _option("VERIFY_SSL", type="bool", aliases=["verify_ssl"]),
 }
+
+
+#: How the HTTP library names its objects, before what happened to them.
+_CONNECTION = re.compile(r"^(<.*?>|HTTPS?Connection(Pool)?\(.*?\)): ")
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,15 @@ def library(submodule: str = "client") -> Any:
         ) from error
 
 
+class KubeconfigError(OcneError):
+    """A kubeconfig names no cluster that can be used."""
+
+
 def connect(access: Access) -> Any:
     """An ApiClient for the cluster; nothing is sent yet, except by a credential plugin of the kubeconfig.
 
-    :raises OcneError: the kubeconfig cannot be used.
+    :raises KubeconfigError: it has no such context, or none at all.
+    :raises OcneError: it cannot be read.
     """
     client, config = library("client"), library("config")
     configuration = client.Configuration()
@@ -112,7 +122,7 @@ def connect(access: Access) -> Any:
             _readable(access)
             config.load_kube_config(access.kubeconfig, access.context or None, configuration, persist_config=False)
     except config.ConfigException as error:
-        raise OcneError(f"The cluster of {access.origin} cannot be used: {error}.", _hint(access)) from error
+        raise KubeconfigError(f"The cluster of {access.origin} cannot be used: {error}.", _hint(access)) from error
     _override(configuration, dict(access.overrides))
     return client.ApiClient(configuration)
 
@@ -135,6 +145,14 @@ def _readable(access: Access) -> None:
 def _hint(access: Access) -> str:
     contexts = context_names(access)
     return f"It has the contexts {', '.join(contexts)}: set context to one of them." if contexts else "Check the file."
+
+
+def name(access: Access) -> str:
+    """What the user calls the cluster: the context of the kubeconfig, else the address."""
+    if access.kubeconfig and not access.context:
+        _contexts, current = library("config").list_kube_config_contexts(access.kubeconfig)
+        return str(current["name"])
+    return access.context or str(dict(access.overrides).get("host", access.origin))
 
 
 def context_names(access: Access) -> list[str]:
@@ -213,8 +231,9 @@ def _advice(status: int, message: str) -> str:
 
 
 def _innermost(error: BaseException) -> str:
+    """The part of a nested connection error that says something."""
     reason = getattr(error, "reason", None)
     while isinstance(reason, BaseException):
         error, reason = reason, getattr(reason, "reason", None)
     text = str(error.args[-1] if error.args else error)
-    return text.rpartition(": ")[2][:300] if text.startswith("<") else text[:300]
+    return _CONNECTION.sub("", text)[:300]

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The life of a cluster of ours, whatever provides it: receipt, creation, its parts, removal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Optional, Protocol
+
+from .. import _kubernetes_client as kube
+from .._errors import OcneError
+from .._files import write_private
+from . import existing, receipts
+from .receipts import Receipt
+
+
+class Machine(Protocol):
+    """A node's container or virtual machine."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def running(self) -> bool: ...
+
+
+class Provider(Protocol):
+    """What makes clusters."""
+
+    @property
+    def name(self) -> str: ...
+
+    def machines(self, name: str) -> Sequence[Any]:
+        """The machines of the cluster of that name, whoever made them."""
+
+    def reserve(self) -> dict[str, Any]:
+        """What a receipt will know the machines by: chosen before they are made."""
+
+    def is_ours(self, machine: Any, receipt: Receipt) -> bool:
+        """Whether the receipt names this very machine."""
+
+    def create(self, receipt: Receipt) -> dict[str, Any]:
+        """Make the cluster; with it, all that it is known by."""
+
+    def kubeconfig(self, name: str) -> bytes:
+        """The kubeconfig of the cluster's administrator."""
+
+    def start(self, machines: Sequence[Any]) -> None:
+        """Start machines that are stopped."""
+
+    def remove(self, machines: Sequence[Any]) -> None:
+        """Remove these machines and what belongs to them."""
+
+
+def kubeconfig_path(name: str) -> Path:
+    """Where the kubeconfig of a cluster of ours lies: a file of its own, so that the user's is never touched."""
+    return Path(f"~/.kube/kubeconfig.{name}.local").expanduser()
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is of a cluster.
+
+    :param ours: its machines that the receipt names.
+    :param others: machines of a cluster of the same name that somebody else has made.
+    """
+
+    receipt: Optional[Receipt]
+    ours: tuple[Any, ...] = ()
+    others: tuple[Any, ...] = ()
+    kubeconfig_exists: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.receipt and self.receipt.complete and self.ours)
+
+    @property
+    def stopped(self) -> tuple[Any, ...]:
+        return tuple(machine for machine in self.ours if not machine.running)
+
+
+def steps_to_presence(name: str, provider: str, state: State) -> tuple[str, ...]:
+    """What is to be done for the cluster to be there.
+
+    :raises OcneError: the name is taken by a cluster that we have not made.
+    """
+    if state.others:
+        taken = ", ".join(machine.name for machine in state.others)
+        raise OcneError(
+            f"There is a {provider} cluster {name} already ({taken}), and no receipt says that it was made here.",
+            "Choose another name, or use that cluster by its kubeconfig.",
+        )
+    path = kubeconfig_path(name)
+    if not state.whole:
+        left = (f"remove what an ended run left of the {provider} cluster {name}",) if state.ours else ()
+        return (*left, f"make the {provider} cluster {name}", f"write {path}")
+    started = (f"start the {provider} cluster {name}",) if state.stopped else ()
+    return (*started, *(() if state.kubeconfig_exists else (f"write {path}",)))
+
+
+def steps_to_absence(name: str, provider: str, state: State) -> tuple[str, ...]:
+    """What is to be done for nothing of ours to be there; machines of others stay."""
+    if not state.receipt:
+        return ()
+    removal = (f"remove the {provider} cluster {name}",) if state.ours else (f"forget the {provider} cluster {name}, which is gone",)
+    return (*removal, *((f"remove {kubeconfig_path(name)}",) if state.kubeconfig_exists else ()))
+
+
+class MadeCluster:
+    """A cluster that is ours, or will be."""
+
+    def __init__(self, name: str, provider: Provider) -> None:
+        self.name = name
+        self.provider = provider
+
+    @property
+    def access(self) -> kube.Access:
+        path = kubeconfig_path(self.name)
+        return kube.Access(f"kubeconfig {path}", True, str(path))
+
+    def observe(self) -> State:
+        receipt = receipts.read(self.name)
+        machines = self.provider.machines(self.name)
+        ours = tuple(machine for machine in machines if receipt and self.provider.is_ours(machine, receipt))
+        others = tuple(machine for machine in machines if machine not in ours)
+        return State(receipt, ours, others, kubeconfig_path(self.name).exists())
+
+    def bring_up(self, state: State, namespace: str, timeout: float) -> existing.Facts:
+        """Make the cluster, or what is missing of it, and wait until it can build.
+
+        :param timeout: seconds, for making it and for its readiness.
+        """
+        deadline = time.monotonic() + timeout
+        if not state.whole:
+            return self._make(state, namespace, deadline)
+        self.provider.start(state.stopped)
+        if not state.kubeconfig_exists:
+            write_private(kubeconfig_path(self.name), self.provider.kubeconfig(self.name))
+        return existing.wait(self.access, namespace, deadline - time.monotonic())
+
+    def _make(self, state: State, namespace: str, deadline: float) -> existing.Facts:
+        self.remove(state)
+        receipt = Receipt(self.name, self.provider.name, str(kubeconfig_path(self.name)), self.provider.reserve())
+        receipts.write(receipt)
+        try:
+            receipt = replace(receipt, owned=self.provider.create(receipt))
+            receipts.write(receipt)
+            write_private(kubeconfig_path(self.name), self.provider.kubeconfig(self.name))
+            facts = existing.wait(self.access, namespace, deadline - time.monotonic())
+            receipts.write(replace(receipt, complete=True))
+            return facts
+        except BaseException:
+            self.remove(self.observe())
+            raise
+
+    def remove(self, state: State) -> None:
+        """Remove what the receipt names, and the receipt last."""
+        if not state.receipt:
+            return
+        self.provider.remove(state.ours)
+        kubeconfig_path(self.name).unlink(missing_ok=True)
+        receipts.remove(self.name)

@@ -1,0 +1,161 @@
+#!/usr/bin/python
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ocne_cluster
+short_description: Find a Kubernetes cluster that can build images, or make one
+version_added: 0.1.0
+author:
+  - ocne.images contributors (@oracle-cne)
+description:
+  - Finds a running cluster and checks that it can build images. It has to answer, to have a node that is ready, and to let this account do
+    what a build needs, by a review of access.
+  - Where there is none, makes one that lives until it is removed by O(state=absent).
+  - What is made is noted before anything is created, in C(~/.ocne/clusters). O(state=absent) removes what is noted there and nothing else.
+extends_documentation_fragment:
+  - ocne.images.kubernetes
+  - ocne.images.attributes
+  - ocne.images.attributes.actiongroup_ocne
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - Whether there is to be a cluster.
+      - V(absent) removes the cluster O(name) that this module has made for this user. Other clusters stay, whatever their name.
+    type: str
+    choices: [present, absent]
+    default: present
+  provider:
+    description:
+      - Where the cluster comes from.
+      - V(existing) is one that runs. V(kind) makes one in a container of docker or podman on the host where the module runs, with the
+        program C(kind).
+      - V(auto) takes the one that runs, else makes one. A cluster that is named, by an option or the environment, has to work; only when
+        none is named, or that of C(~/.kube/config) is not running, is another one made.
+    type: str
+    choices: [auto, existing, kind]
+    default: auto
+  name:
+    description:
+      - Name of the cluster to make or to remove.
+    type: str
+    default: ocne-ephemeral
+  namespace:
+    description:
+      - Namespace of the builds, for the review of access. It need not exist; then it has to be allowed to create it.
+    type: str
+    default: ocne-system
+  node_image:
+    description:
+      - Node image for O(provider=kind), as V(kindest/node:v1.34.0). Default is that of the installed C(kind).
+    type: str
+  wait_timeout:
+    description:
+      - Seconds to wait until a cluster that is made here is ready, and for another run that makes or removes it.
+    type: int
+    default: 600
+requirements:
+  - kind, and docker or podman, for O(provider=kind) only
+notes:
+  - The kubeconfig of a cluster that is made is C(~/.kube/kubeconfig.<name>.local), which only this user can read. It is not merged into
+    any other.
+"""
+
+EXAMPLES = r"""
+- name: Take the cluster that runs, or make one
+  ocne.images.ocne_cluster:
+  register: cluster
+
+- name: Check that a certain cluster can build
+  ocne.images.ocne_cluster:
+    provider: existing
+    kubeconfig: ~/.kube/production
+    context: builders
+    namespace: images
+
+- name: Make a cluster with kind
+  ocne.images.ocne_cluster:
+    provider: kind
+    name: builder
+
+- name: Remove it
+  ocne.images.ocne_cluster:
+    name: builder
+    state: absent
+"""
+
+RETURN = r"""
+kubeconfig:
+  description: Kubeconfig of the cluster; empty where it is reached without one.
+  returned: when state is present
+  type: str
+  sample: /home/opc/.kube/kubeconfig.ocne-ephemeral.local
+provider:
+  description: What the cluster comes from, V(existing) or what made it.
+  returned: when state is present, and when one is removed
+  type: str
+  sample: kind
+name:
+  description: Name of the cluster; of one that was found, its context in the kubeconfig, or its address.
+  returned: always
+  type: str
+  sample: ocne-ephemeral
+created:
+  description: Whether this run has made it (in check mode, would make it).
+  returned: always
+  type: bool
+  sample: true
+version:
+  description: Kubernetes version of its API server.
+  returned: when state is present, except in check mode for a cluster that is not there
+  type: str
+  sample: v1.34.4
+actions:
+  description: What was done, or would be done in check mode; empty when nothing was to be done.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - make the kind cluster ocne-ephemeral
+    - write /home/opc/.kube/kubeconfig.ocne-ephemeral.local
+missing_rights:
+  description: What this account may not do and has to.
+  returned: on failure of the review of access
+  type: list
+  elements: str
+  sample:
+    - create jobs.batch
+"""
+
+from ansible_collections.ocne.images.plugins.module_utils._cluster.step import PROVIDERS, Cluster
+from ansible_collections.ocne.images.plugins.module_utils._kubernetes_client import OPTIONS
+from ansible_collections.ocne.images.plugins.module_utils._module import run
+
+
+def main() -> None:
+    run(
+        Cluster,
+        {
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "provider": {"type": "str", "choices": ["auto", "existing", *PROVIDERS], "default": "auto"},
+            "name": {"type": "str", "default": "ocne-ephemeral"},
+            "namespace": {"type": "str", "default": "ocne-system"},
+            "node_image": {"type": "str"},
+            "wait_timeout": {"type": "int", "default": 600},
+            **OPTIONS,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
