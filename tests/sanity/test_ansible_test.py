@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.collection import copy_tree
-from tests.support.command import CACHE, run
+from tests.support.command import CACHE
 from tests.support.machine import CORES, core_venv, pythons
 
 # Stands in for the script that ansible-test would download: pip comes with Python.
@@ -50,4 +51,12 @@ def test_ansible_test_sanity(core: str, tmp_path: Path) -> None:
         "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")),
         "PATH": os.pathsep.join([str(commands), _path_with_every_python(tmp_path / "pythons"), os.environ["PATH"]]),
     }
-    run(commands / "ansible-test", "sanity", "--venv", "--color", "no", cwd=tree, env=environment)
+    log = CACHE / f"results/ansible-test-{core}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [commands / "ansible-test", "sanity", "--venv", "--color", "no"]
+    with log.open("w") as output:
+        result = subprocess.run(
+            command, cwd=tree, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+        )
+    findings = [line for line in log.read_text().splitlines() if line.startswith(("ERROR", "FATAL", ">>>"))]
+    assert result.returncode == 0, "\n".join([f"the whole log is {log}", *findings])
