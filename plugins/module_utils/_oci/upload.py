@@ -18,6 +18,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import islice
 from typing import Any, Callable
 
 from .._errors import OcneError
@@ -202,7 +203,7 @@ class Upload:
         position = crc = 0
         for part in list(self._journal.parts):
             if part.number not in self._etags:
-                again, data = next(self._pack(compressors, part.number, part.start, crc, part.end))
+                ((again, data),) = islice(self._pack(compressors, part.number, part.start, crc, part.end), 1)
                 if again != part:
                     raise OcneError(
                         f"Part {part.number} of {self._place} is no longer what it was before the interruption.",
