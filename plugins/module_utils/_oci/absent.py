@@ -15,7 +15,7 @@ from .. import _platform
 from .._errors import OcneError
 from .._imagebuild.progress import Progress, silent
 from .._module import Plan
-from . import images
+from . import capabilities, images
 from .artefact import open_source
 from .client import Clients
 from .compartments import compartment_id
@@ -65,6 +65,8 @@ class Absent:
             if image.lifecycle_state in images.COMING:
                 self._await_end_of_import(image.id, deadline)
             images.delete_image(self._clients, image.id)
+            if not self._params["private_cloud"]:
+                capabilities.delete_schemas(self._clients, image.compartment_id, image.id)
         if seen.place and seen.stored:
             seen.place.delete(seen.stored.etag)
         if seen.place and seen.journal:

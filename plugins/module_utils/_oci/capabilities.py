@@ -26,14 +26,25 @@ def _says_it(data: Mapping[str, Any]) -> bool:
 
 def schemas_of(clients: Clients, compartment: str, image: str) -> list[Any]:
     """The image's schemas with their data, which a list leaves out."""
-    listed = every(
-        f"capability schemas of image {image}",
-        clients.compute.list_compute_image_capability_schemas,
-        compartment_id=compartment,
-        image_id=image,
-    )
+    identifiers = _schema_ids(clients, compartment, image)
     with doing(f"get the capability schema of image {image}"):
-        return [clients.compute.get_compute_image_capability_schema(schema.id).data for schema in listed]
+        return [clients.compute.get_compute_image_capability_schema(identifier).data for identifier in identifiers]
+
+
+def _schema_ids(clients: Clients, compartment: str, image: str) -> list[str]:
+    listing = clients.compute.list_compute_image_capability_schemas
+    return [schema.id for schema in every(f"capability schemas of image {image}", listing, compartment_id=compartment, image_id=image)]
+
+
+def delete_schemas(clients: Clients, compartment: str, image: str) -> None:
+    """Remove what says something of an image that is no longer there."""
+    for identifier in _schema_ids(clients, compartment, image):
+        try:
+            with doing(f"delete the capability schema of image {image}"):
+                clients.compute.delete_compute_image_capability_schema(identifier)
+        except OciError as error:
+            if error.status != 404:
+                raise
 
 
 def set_capabilities(clients: Clients, compartment: str, image: str) -> bool:

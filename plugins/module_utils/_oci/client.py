@@ -92,7 +92,7 @@ class Clients:
             raise OcneError("The region is not known.", "Set region, OCI_REGION, or endpoints for every service.")
         client = getattr(sdk(module), name)(dict(identity.config), **options)
         if self._params["cert_bundle"]:
-            client.base_client.session.verify = self._params["cert_bundle"]
+            _trust(client.base_client.session, self._params["cert_bundle"])
         return client
 
     def _retry_strategy(self) -> Any:
@@ -115,6 +115,16 @@ class Clients:
 
         strategy.do_sleep = wait
         return strategy
+
+
+def _trust(session: Any, bundle: str) -> None:
+    """Verify by this bundle. session.verify does not do: requests lets REQUESTS_CA_BUNDLE win over it."""
+    merge = session.merge_environment_settings
+
+    def merge_with_bundle(*args: Any) -> dict[str, Any]:
+        return {**merge(*args), "verify": bundle}
+
+    session.merge_environment_settings = merge_with_bundle
 
 
 def every(what: str, call: Any, *args: Any, **kwargs: Any) -> list[Any]:

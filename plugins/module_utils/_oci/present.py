@@ -193,7 +193,12 @@ class _Run:
             self.image = mine
             return
         images.delete_image(self._clients, mine.id)
+        self._delete_schemas(mine.id)
         self._undo.forget()
+
+    def _delete_schemas(self, image: str) -> None:
+        if not self._want.private_cloud:
+            capabilities.delete_schemas(self._clients, self._seen.compartment, image)
 
     def _set_shapes(self) -> None:
         wanted_shapes = self._seen.wanted_shapes
@@ -229,6 +234,7 @@ class _Run:
     def _undo_image(self) -> None:
         try:
             images.delete_image(self._clients, self.image.id, patient=False)
+            self._delete_schemas(self.image.id)
         except OciError as error:
             self._still_read = True
             if error.status != 409:
@@ -239,7 +245,7 @@ class _Run:
 
     def _undo_object(self) -> None:
         self._refuse_if_read()
-        if self.stored:
+        if self.stored and not self._coming(self._want.content):
             self._place.delete(self.stored.etag)
 
     def _undo_preauthenticated_requests(self) -> None:

@@ -50,8 +50,13 @@ class DeadlinePassed(OcneError):
 
 
 def find_work_request(clients: Clients, compartment: str, resource: str) -> str:
-    """The id of the newest work request on a resource; '' where none is listed."""
-    found = every(f"work requests of {resource}", clients.work_requests.list_work_requests, compartment, resource_id=resource)
+    """The id of the newest work request on a resource; '' where none is listed, or where these credentials may not list them."""
+    try:
+        found = every(f"work requests of {resource}", clients.work_requests.list_work_requests, compartment, resource_id=resource)
+    except OciError as error:
+        if error.status not in (403, 404):
+            raise
+        return ""
     return str(max(found, key=lambda each: each.time_accepted).id) if found else ""
 
 

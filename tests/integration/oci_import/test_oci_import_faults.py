@@ -185,10 +185,18 @@ def test_later_step_that_fails_removes_the_image(importer: Importer, call: str) 
     assert importer.nothing_is_left()
 
 
+def test_work_requests_that_may_not_be_listed_are_done_without(importer: Importer) -> None:
+    importer.endpoint.settings.import_seconds = 1.0
+    importer(wait=False)
+    importer.endpoint.faults.add(Fault("status", "GET", "/workRequests", times=None, status=404, code="NotAuthorizedOrNotFound"))
+    assert importer()["image"]["lifecycle_state"] == "AVAILABLE"
+
+
 def test_shapes_that_cannot_be_set_remove_the_image(importer: Importer) -> None:
     importer.endpoint.faults.add(Fault("status", "PUT", "/shapes/", times=None, status=400, code="InvalidParameter", message="No"))
     assert "Could not add shape BM.Standard.A1.160 to image" in importer.message(architecture="arm64")
     assert importer.nothing_is_left()
+    assert not importer.endpoint.capability_schemas.by_id
 
 
 def test_image_of_another_run_is_not_removed_with_a_failure(importer: Importer) -> None:

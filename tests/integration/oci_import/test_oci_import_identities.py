@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import configparser
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.support.oci_endpoint import Endpoint, Settings
 from tests.support.oci_import import BUCKET, Importer
 
 
@@ -50,6 +52,16 @@ def test_environment_alone(importer: Importer, monkeypatch: pytest.MonkeyPatch) 
 def test_configuration_file_by_the_environment(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCI_CONFIG_FILE", str(importer.endpoint.config_file))
     assert importer(config_file_location=None)["changed"]
+
+
+def test_transport_is_encrypted_and_trusts_the_bundle_that_is_given(disk: Path, importer: Importer) -> None:
+    assert importer
+    with Endpoint(settings=Settings(min_part_size=100), tls=True) as endpoint:
+        encrypted = Importer(endpoint, disk)
+        assert "certificate verify failed" in encrypted.message(), "the usual authorities do not know it"
+        assert encrypted(cert_bundle=str(endpoint.ca_file))["changed"]
+        assert len(encrypted.puts()) >= 4
+        assert encrypted(cert_bundle=str(endpoint.ca_file))["uploaded_bytes"] == 0
 
 
 def test_session_token(importer: Importer) -> None:

@@ -200,6 +200,7 @@ def test_absent_by_id(importer: Importer) -> None:
     assert removed["diff"] == foretold["diff"]
     assert removed["image"]["id"] == identifier
     assert not importer.images()
+    assert not importer.endpoint.capability_schemas.by_id
     assert importer(**wanted)["changed"] is False
 
 
