@@ -121,7 +121,7 @@ def random_edits(dice: random.Random, before: Listing, partition: str) -> list[E
         elif chance < 0.9:
             remove(dice.choice(files))
         else:
-            write(new_name(directory + "/new-" + random_name(dice)[:20]), size)
+            write(new_name(directory.rstrip("/") + "/new-" + random_name(dice)[:20]), size)
     write(LINKED_BOOT_ENTRY, 2000)
     write(FSTAB, 180)
     edits.append(RemoveFile(partition, MACHINE_ID))

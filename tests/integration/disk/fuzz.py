@@ -4,17 +4,14 @@
 
 """Random XFS filesystems made by the kernel, edited by the native engine, judged by everybody who can read XFS.
 
-By hand, as root:  python -m tests.integration.disk.fuzz FROM TO [--folder /dev/shm/fuzz] [--self-check-off] [--keep]
-Each seed is one case, and prints one line of JSON; the last line sums up. The exit status is 1 where a case failed.
+Each seed is one case, and prints one line of JSON; the last line sums up. See __main__.py for the command line.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import contextlib
 import json
-import os
 import random
 import sys
 import time
@@ -24,9 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tests.conftest  # noqa: F401  # pylint: disable=unused-import  # makes the collection importable
-
-# isort: split
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.interface import Edit, SetUuid, WriteFile
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.native import NativeDisk, open_native
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError, Unsupported
@@ -372,26 +366,15 @@ def judged(seed: int, folder: Path, keep: bool = False, config: Config | None = 
     return case
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("first", type=int)
-    parser.add_argument("end", type=int)
-    parser.add_argument("--folder", type=Path, default=Path("/dev/shm/ocne-images-fuzz"))
-    parser.add_argument("--keep", action="store_true", help="leave the disks of the cases where they are")
-    given = parser.parse_args()
-    if os.geteuid():
-        parser.error("this needs root, for loop devices and mounts")
-    given.folder.mkdir(parents=True, exist_ok=True)
+def main(first: int, end: int, folder: Path, keep: bool) -> int:
+    """Run the cases of these seeds; the exit status."""
+    folder.mkdir(parents=True, exist_ok=True)
     results: collections.Counter[str] = collections.Counter()
     if not xfs_tools.has_newer_tools():
         print("NO NEWER xfs_repair: set OCNE_XFSPROGS_NEWER", file=sys.stderr)
-    for seed in range(given.first, given.end):
-        case = judged(seed, given.folder, given.keep)
+    for seed in range(first, end):
+        case = judged(seed, folder, keep)
         results[case.result.split()[0]] += 1
         print(case.line(), flush=True)
     print(json.dumps({"sum": results}), flush=True)
     return int(bool(results.keys() - {"ok", "SKIPPED"}))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

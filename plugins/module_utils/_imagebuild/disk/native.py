@@ -84,12 +84,12 @@ class NativeFilesystem:
 
 
 class NativeDisk:
-    """See interface.Disk."""
+    """See interface.Disk. Takes the file over, and closes it."""
 
     engine = "native"
 
-    def __init__(self, path: Path, writable: bool) -> None:
-        self._file = HostFile(path, writable)
+    def __init__(self, file: HostFile) -> None:
+        self._file = file
         try:
             self._open()
         except BaseException:
@@ -201,4 +201,4 @@ def _recognise(image: Image, entry: GptEntry) -> Partition:
 
 def open_native(path: Path, writable: bool) -> NativeDisk:
     """Open a raw or qcow2 disk image with a GUID partition table."""
-    return NativeDisk(path, writable)
+    return NativeDisk(HostFile(path, writable))

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The proofs of the disk engine by hand, as root:
+
+python -m tests.integration.disk fuzz FROM TO     a case for each seed
+python -m tests.integration.disk damage COUNT     damaged disks: a refusal, or a sound edit
+python -m tests.integration.disk mutants          broken editors: each one has to be caught
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import tests.conftest  # makes the collection importable
+
+assert tests.conftest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.integration.disk", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm/ocne-images-disk"), help="for the disks of the cases")
+    proofs = parser.add_subparsers(dest="proof", required=True)
+    fuzz = proofs.add_parser("fuzz")
+    fuzz.add_argument("first", type=int)
+    fuzz.add_argument("end", type=int)
+    fuzz.add_argument("--keep", action="store_true", help="leave the disks where they are")
+    damage = proofs.add_parser("damage")
+    damage.add_argument("count", type=int)
+    damage.add_argument("--seed", type=int, default=0)
+    proofs.add_parser("mutants")
+    given = vars(parser.parse_args())
+    if os.geteuid():
+        parser.error("this needs root, for loop devices and mounts")
+    status: int = importlib.import_module(f"tests.integration.disk.{given.pop('proof')}").main(**given)
+    return status
+
+
+sys.exit(main())
