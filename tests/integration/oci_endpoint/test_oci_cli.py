@@ -235,7 +235,7 @@ def _import(cli: Cli, compartment: str, bucket: str, name: str, *more: str) -> t
 
 def test_image_import(cli: Cli, compartment: str, bucket: str, tmp_path: Path) -> None:
     _put(cli, bucket, "image.oci", good_artefact(), tmp_path)
-    cli.endpoint.settings.import_seconds = 60.0
+    cli.endpoint.settings.import_seconds = 100.0
     tags = {"ocne/architecture": "amd64", "ocne/kubernetes": "1.33"}
     os_options = ("--operating-system", "Oracle Linux", "--operating-system-version", "8")
     image, work = _import(cli, compartment, bucket, "image.oci", *os_options)
