@@ -10,9 +10,11 @@ import gzip
 import hashlib
 import io
 import json
+import pickle
 import stat
 import tarfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -99,7 +101,13 @@ class OstreeImage:
 
 
 def load(fixture: Path) -> OstreeImage:
-    """The fixture's image."""
+    """The fixture's image, the caller's own."""
+    image: OstreeImage = pickle.loads(_pickled(fixture))
+    return image
+
+
+@lru_cache(maxsize=4)
+def _pickled(fixture: Path) -> bytes:
     with tarfile.open(fixture) as archive:
 
         def blob(digest: str) -> bytes:
@@ -114,7 +122,7 @@ def load(fixture: Path) -> OstreeImage:
                 layers.append([Member(info, _content(members, info) if info.isreg() else None) for info in members])
     labels = dict(config["config"]["Labels"])
     labels.pop("ostree.final-diffid")
-    return OstreeImage(layers, labels, config["architecture"])
+    return pickle.dumps(OstreeImage(layers, labels, config["architecture"]))
 
 
 def as_version_0(image: OstreeImage) -> OstreeImage:

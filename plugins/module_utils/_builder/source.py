@@ -77,17 +77,13 @@ def with_image(source: ImageSource, cache: Path, work: Callable[[Image], T]) -> 
 def with_images(sources: Sequence[ImageSource], cache: Path, work: Callable[[Sequence[Image]], T]) -> T:
     """Do work on the fetched images. A blob of the cache that turns out damaged is fetched once more, and the work begins anew."""
     blobs = cache / "blobs"
-
-    def fetched(again: bool) -> list[Image]:
-        return [read_image(fetch(source.skopeo, source.image, blobs, again), blobs) for source in sources]
-
-    try:
-        return work(fetched(False))
-    except DamagedBlob as damaged:
-        damaged.path.unlink(missing_ok=True)
-    try:
-        return work(fetched(True))
-    except DamagedBlob as damaged:
-        damaged.path.unlink(missing_ok=True)
-        names = " or ".join(str(source.image.reference) for source in sources)
-        raise BuildError(f"{names}: {damaged.message}", "Fetched twice, damaged twice: the registry's copy is broken.") from damaged
+    seen: set[Path] = set()
+    while True:
+        try:
+            return work([read_image(fetch(source.skopeo, source.image, blobs, again=bool(seen)), blobs) for source in sources])
+        except DamagedBlob as damaged:
+            damaged.path.unlink(missing_ok=True)
+            if damaged.path in seen:
+                names = " or ".join(str(source.image.reference) for source in sources)
+                raise BuildError(f"{names}: {damaged.message}", "Fetched twice, damaged twice: the registry's copy is broken.") from damaged
+            seen.add(damaged.path)
