@@ -30,10 +30,11 @@ PACKAGES = {
     "container images": ("skopeo", "zstd"),
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
+    "archive containers": ("containernetworking-plugins", "iptables", "nginx-light", "ostree", "podman"),
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.
-SERVICES = {"docker-registry": "docker-registry.service"}
+SERVICES = {"docker-registry": "docker-registry.service", "nginx-light": "nginx.service"}
 
 CORES = ("2.17", "2.18", "2.19")
 # The Python versions that can run each ansible-core as its controller.
