@@ -47,11 +47,10 @@ def main() -> None:
         say(f"it is in a local registry: {source}")
         compartment = cloud.add_compartment(COMPARTMENT)
         say(f"a local endpoint stands in for Oracle Cloud: {cloud.url}")
-        variables = FOLDER / "variables.json"
         artefact = FOLDER / f"boot.qcow2-{SMALL.version}-amd64.oci"
-        variables.write_text(json.dumps(_variables(source, artefact, cloud), indent=2) + "\n")
-        _play(variables)
-        if _play(variables):
+        variables = main_job(FOLDER, source, artefact, cloud)
+        play(variables)
+        if play(variables):
             sys.exit("The second run changed something.")
         image = _image(cloud, compartment)
         digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
@@ -59,26 +58,30 @@ def main() -> None:
     print(f"image     {image['id']} ({image['display-name']}, {image['lifecycle-state']})\nartefact  {artefact}\ndigest    sha256:{digest}")
 
 
-def _variables(source: str, artefact: Path, cloud: Endpoint) -> dict[str, Any]:
+def main_job(folder: Path, source: str, artefact: Path, cloud: Endpoint) -> Path:
+    """A file in the folder with the playbook's variables."""
     services = ("compute", "identity", "object_storage", "work_requests")
-    return {
+    variables = {
         "ocne_images_boot_image_source": source,
         "ocne_images_tls_verify": False,
         "ocne_images_architecture": "amd64",
         "ocne_images_boot_image_dest": str(artefact),
-        "ocne_images_cache_dir": str(FOLDER / "cache"),
+        "ocne_images_cache_dir": str(folder / "cache"),
         "ocne_images_compartment": COMPARTMENT,
         "ocne_images_oci_config_file_location": str(cloud.config_file),
         "ocne_images_oci_endpoints": dict.fromkeys(services, cloud.url),
     }
+    path = folder / "variables.json"
+    path.write_text(json.dumps(variables, indent=2) + "\n")
+    return path
 
 
-def _play(variables: Path) -> int:
+def play(variables: Path) -> int:
     """Run the playbook; how many tasks changed something."""
     command = ["ansible-playbook", PLAYBOOK, "--extra-vars", f"@{variables}"]
     environment = {
         "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-        "ANSIBLE_HOME": str(FOLDER / "ansible"),
+        "ANSIBLE_HOME": str(variables.parent / "ansible"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
     }
     say(" ".join(command))
