@@ -36,3 +36,8 @@ def kubernetes_version(version: str) -> str:
     if not _VERSION.fullmatch(version):
         raise OcneError(f"kubernetes_version is {version!r}.", "Give it as 1.33 or 1.33.1.")
     return version
+
+
+def ostree_archive_name(version: str, architecture: str) -> str:
+    """What the ostree archive is called in IMAGES_FOLDER."""
+    return f"ock-{version}-{architecture}-ostree.tar"

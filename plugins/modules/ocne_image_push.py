@@ -37,8 +37,13 @@ options:
       - The image, as a reference of any transport of containers-transports(5), or the path of an OCI archive or of a folder with an OCI
         layout.
       - A path begins with V(/), V(./), V(../) or V(~); a name without a transport is one of a registry.
+      - Default is the archive that M(ocne.images.ocne_ostree_archive) makes for O(kubernetes_version) and O(architecture).
     type: str
-    required: true
+  kubernetes_version:
+    description:
+      - Kubernetes version of the node, which the default O(src) is for.
+    type: str
+    default: "1.33"
   dest:
     description:
       - Where it is to be, as a reference of any transport that skopeo can write to. A name without a transport is one of a registry.
@@ -80,7 +85,6 @@ seealso:
 EXAMPLES = r"""
 - name: Push the ostree archive to a registry, with the credentials of `podman login`
   ocne.images.ocne_image_push:
-    src: ~/.ocne/images/ock-1.33-amd64-ostree.tar
     dest: docker://registry.example.com/ocne/ock-ostree:1.33
 
 - name: Push to a registry with an own certificate authority
@@ -143,14 +147,15 @@ registry:
 from ansible_collections.ocne.images.plugins.module_utils._containers.access import CONNECTION_OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._containers.push import Push
 from ansible_collections.ocne.images.plugins.module_utils._module import run
-from ansible_collections.ocne.images.plugins.module_utils._platform import ARCHITECTURES
+from ansible_collections.ocne.images.plugins.module_utils._platform import ARCHITECTURES, DEFAULT_KUBERNETES_VERSION
 
 
 def main() -> None:
     run(
         Push,
         {
-            "src": {"type": "str", "required": True},
+            "src": {"type": "str"},
+            "kubernetes_version": {"type": "str", "default": DEFAULT_KUBERNETES_VERSION},
             "dest": {"type": "str", "required": True},
             "architecture": {"type": "str", "choices": list(ARCHITECTURES)},
             "src_username": {"type": "str"},

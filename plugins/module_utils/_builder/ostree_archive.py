@@ -52,7 +52,7 @@ class OstreeArchive:
 
     def plan(self) -> Plan:
         params = self._params
-        name = f"ock-{self._version}-{self._architecture}-ostree.tar"
+        name = _platform.ostree_archive_name(self._version, self._architecture)
         dest = artefact.destination(params["dest"] or str(Path(_platform.IMAGES_FOLDER, name).expanduser()), name)
         source, base = self._find_images()
         options = {**asdict(self._options), "base_digest": base.digest, "conversion": program.CONVERSION_VERSION}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
+from .. import _platform
 from .._errors import OcneError
 from .._module import Plan
 from . import destination
@@ -33,7 +34,7 @@ class Push:
 
     def __init__(self, params: dict[str, Any]) -> None:
         self._params = params
-        self._source = _source(params["src"])
+        self._source = _source(params["src"] or _default_source(params))
         self._dest = _dest(params["dest"])
         at_dest = access(params)
         at_source = replace(at_dest, username=params["src_username"], password=params["src_password"], tls_verify=params["src_tls_verify"])
@@ -88,6 +89,12 @@ class Push:
 
     def _result(self, digest: str, copied: bool) -> dict[str, Any]:
         return {"digest": digest, "dest": str(self._dest), "copied": copied}
+
+
+def _default_source(params: Mapping[str, Any]) -> str:
+    """The archive that ocne_ostree_archive makes."""
+    version, architecture = _platform.kubernetes_version(params["kubernetes_version"]), _platform.architecture(params["architecture"])
+    return str(Path(_platform.IMAGES_FOLDER, _platform.ostree_archive_name(version, architecture)))
 
 
 def _source(text: str) -> Reference:

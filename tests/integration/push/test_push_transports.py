@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import module_call
 from tests.support.command import run
 from tests.support.container_image import Layout
 from tests.support.image_push import Image, failure, push, tree
@@ -166,3 +167,12 @@ def test_gzipped_archive_is_read_by_skopeo(image: Image, tmp_path: Path) -> None
     made = push(f"{archive}.gz", f"dir:{tmp_path}/d")
     assert made["digest"] == image.digest
     assert not push(f"{archive}.gz", f"dir:{tmp_path}/d")["changed"]
+
+
+def test_default_source_is_the_archive_that_is_made(image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ocne/images").mkdir(parents=True)
+    image.archive(tmp_path / ".ocne/images/ock-1.32-arm64-ostree.tar")
+    params = {"dest": f"dir:{tmp_path}/d", "kubernetes_version": "1.32", "architecture": "aarch64"}
+    assert module_call.call("ocne_image_push", params)["digest"] == image.digest
+    assert "ock-1.33-arm64-ostree.tar is not there" in module_call.message("ocne_image_push", {**params, "kubernetes_version": "1.33"})

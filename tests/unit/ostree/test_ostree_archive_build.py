@@ -199,6 +199,7 @@ def test_the_image_is_the_base_image_and_what_it_serves(builder: Builder) -> Non
         "ocne.images.ostree.commit": COMMIT,
         "ocne.images.ostree.ref": "ock",
         "ocne.images.ostree.path": "/ostree",
+        "ocne.images.ostree.repository": "/usr/share/nginx/html/ostree",
         "org.opencontainers.image.version": "1.31.0",
     }
     assert config["created"] == "2026-01-01T00:00:00Z"

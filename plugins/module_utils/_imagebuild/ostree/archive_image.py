@@ -22,6 +22,8 @@ from .web_server import SERVED_AS, WebServer
 IMAGE_NAME = "localhost/ock-ostree:latest"
 #: Labels that say what the image serves.
 COMMIT_LABEL, REF_LABEL, PATH_LABEL = "ocne.images.ostree.commit", "ocne.images.ostree.ref", "ocne.images.ostree.path"
+#: Where in the image the repository lies, for those who take it out.
+REPOSITORY_LABEL = "ocne.images.ostree.repository"
 _VERSION, _BASE_DIGEST = "org.opencontainers.image.version", "org.opencontainers.image.base.digest"
 
 #: Docker's media types of layers, and the OCI's of the same (image-spec, media-types.md, compatibility matrix).
@@ -41,6 +43,7 @@ def add_base_layers(archive: OciArchive, base: Image, progress: Progress) -> Non
 def add_image(archive: OciArchive, base: Image, layer: LayerWriter, server: WebServer, ref: str, commit: Commit) -> str:
     """End the archive with what describes the image. Returns the digest of its manifest."""
     labels = {COMMIT_LABEL: commit.checksum, REF_LABEL: ref, PATH_LABEL: f"/{SERVED_AS}"}
+    labels[REPOSITORY_LABEL] = f"{server.document_root}/{SERVED_AS}"
     annotations = {_BASE_DIGEST: base.digest}
     if commit.version:
         labels[_VERSION] = annotations[_VERSION] = commit.version
