@@ -31,6 +31,9 @@ PACKAGES = {
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
     "archive containers": ("containernetworking-plugins", "iptables", "nginx-light", "ostree", "podman"),
+    "a cluster": ("iptables", "mmdebstrap", "zstd"),
+    "a container engine": ("docker.io",),
+    "a Go toolchain": ("golang-go",),
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.
@@ -58,6 +61,8 @@ def install_packages(purposes: Iterable[str]) -> None:
     packages = [package for purpose in purposes for package in PACKAGES[purpose]]
     if "the engine guestfs" in purposes and not list(Path("/boot").glob("vmlinuz-*")):
         packages.append(_kernel_package())
+    if "a container engine" in purposes and "VERSION_CODENAME=trixie" in Path("/etc/os-release").read_text():
+        packages.append("docker-cli")  # a package of its own from there on
     _apt_install(packages)
 
 

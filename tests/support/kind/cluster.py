@@ -1,0 +1,126 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What kind needs: its command, a docker daemon, and a node image, pulled or built; and a cluster made of them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import debian, machine
+from tests.support.command import CACHE, run
+from tests.support.kind import docker, node_image
+from tests.support.kind.programs import SOURCE, Go, build_kind
+from tests.support.machine import say
+
+FOLDER = CACHE / "kind"
+KUBECONFIG = FOLDER / "kubeconfig"
+NAME = "ocne-images-tests"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """All that a cluster is made with.
+
+    :param node_image: its name; the docker daemon has it.
+    :param environment: variables with which kind and docker work (PATH, and DOCKER_HOST for a daemon of our own).
+    """
+
+    node_image: str
+    environment: dict[str, str]
+
+
+def tools() -> Tools:
+    """Make the machine ready for kind. Seconds where that was done before, minutes where the node image has to be built."""
+    with _locked():
+        machine.install_packages(("a cluster",))
+        daemon = docker.environment()
+        key = _key()
+        program = FOLDER / f"bin-{key}/kind"
+        if not program.exists():
+            program.parent.mkdir(parents=True, exist_ok=True)
+            build_kind(Go(), program)
+        path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
+        return Tools(_node_image(key, daemon), {"PATH": path, **daemon})
+
+
+def up(name: str = NAME, kubeconfig: Path = KUBECONFIG) -> Tools:
+    """tools(), and a cluster that is ready."""
+    found = tools()
+    if name not in run("kind", "get", "clusters", env=found.environment).split():
+        say(f"make the cluster {name}")
+        options = ["--name", name, "--image", found.node_image, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
+        run("kind", "create", "cluster", *options, env=found.environment)
+    return found
+
+
+def down(name: str = NAME, kubeconfig: Path = KUBECONFIG) -> None:
+    """Remove the cluster, and end the docker daemon if it is ours."""
+    run("kind", "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig, env=tools().environment)
+    docker.stop()
+
+
+def _key() -> str:
+    """What the node image and kind are made of."""
+    sources = [*Path(__file__).parent.glob("*.py"), Path(debian.__file__), *SOURCE.rglob("*")]
+    digest = hashlib.sha256()
+    for path in sorted(path for path in sources if path.is_file()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _node_image(key: str, daemon: dict[str, str]) -> str:
+    ours = f"ocne-images-tests/node:{key}"
+    archive = FOLDER / f"node-{key}.tar.zst"
+    if _has(ours, daemon):
+        return ours
+    if not archive.exists():
+        released = _released()
+        if _has(released, daemon) or _pull(released, daemon):
+            return released
+        say(f"{released} cannot be pulled here: build a node image")
+        for old in FOLDER.glob("node-*.tar.zst"):
+            old.unlink()
+        node_image.build(archive, ours, FOLDER / "work")
+    say("load the node image")
+    with subprocess.Popen(["zstd", "--quiet", "-dc", "--long=27", archive], stdout=subprocess.PIPE) as unpacking:
+        subprocess.run(["docker", "load", "--quiet"], stdin=unpacking.stdout, env={**os.environ, **daemon}, stdout=-3, check=True)
+    return ours
+
+
+def _released() -> str:
+    """The node image that this version of kind was released with."""
+    source = Go().module_folder("kind", "sigs.k8s.io/kind") / "pkg/apis/config/defaults/image.go"
+    found = re.search(r'const Image = "(\S+)"', source.read_text())
+    assert found, source
+    return found.group(1)
+
+
+def _has(image: str, daemon: dict[str, str]) -> bool:
+    return _docker(daemon, "image", "inspect", image)
+
+
+def _pull(image: str, daemon: dict[str, str]) -> bool:
+    say(f"pull {image}")
+    return _docker(daemon, "pull", "--quiet", image)
+
+
+def _docker(daemon: dict[str, str], *arguments: str) -> bool:
+    return subprocess.run(["docker", *arguments], capture_output=True, env={**os.environ, **daemon}, check=False).returncode == 0
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
