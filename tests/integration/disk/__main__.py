@@ -21,6 +21,8 @@ import tests.conftest  # makes the collection importable
 
 assert tests.conftest
 
+_UNSHARED = "OCNE_IMAGES_OWN_MOUNTS"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.integration.disk", description=__doc__)
@@ -37,6 +39,10 @@ def main() -> int:
     given = vars(parser.parse_args())
     if os.geteuid():
         parser.error("this needs root, for loop devices and mounts")
+    if _UNSHARED not in os.environ:
+        # Another process that copies the mount namespace would keep our filesystems mounted after we unmount them.
+        os.environ[_UNSHARED] = "1"
+        os.execvp("unshare", ["unshare", "--mount", sys.executable, "-m", "tests.integration.disk", *sys.argv[1:]])
     status: int = importlib.import_module(f"tests.integration.disk.{given.pop('proof')}").main(**given)
     return status
 

@@ -94,6 +94,7 @@ class Allocator:
         for fsbno, blocks, owner, offset in self._released:
             agno, start = self._geometry.split(fsbno)
             self._group(agno).release(start, blocks, owner, offset)
+            self._volume.forget(fsbno, blocks)
         for ino in self._freed:
             agno, agino = self._geometry.split_ino(ino)
             self._group(agno).free_inode(agino)

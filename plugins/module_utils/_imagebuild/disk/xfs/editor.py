@@ -4,8 +4,8 @@
 
 """Changes of a filesystem, planned in memory: write and remove files, set the UUID.
 
-Nothing is patched: a file gets new blocks, a directory a new layout, a tree of an allocation group a new cut. The plan is
-the volume's changed blocks, once finish() has stored the allocation groups.
+Nothing is patched: a file gets new blocks, a directory a new layout, a tree of an allocation group a new cut. Directories
+and groups are held as they are to be, and become blocks in finish().
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Editor:
         directory = self._tree.lookup(b"/" + b"/".join(location.parts[:-1])).inode
         old = self._tree.directory(directory)
         name = location.parts[-1]
-        self._store_directory(directory, old.parent, {key: entry for key, entry in old.names.items() if key != name})
+        self._change(directory, {key: entry for key, entry in old.names.items() if key != name})
         if inode.disk.nlink > 1:
             inode.disk.nlink -= 1
             inode.touch(self._timestamp, "ctime")
@@ -93,6 +93,11 @@ class Editor:
 
     def finish(self) -> dict[int, bytes]:
         """The whole plan: {byte offset in the partition: bytes}."""
+        for ino, content in self._tree.planned.items():
+            directory = self._tree.inode(ino)
+            self._lay_out(directory, content)
+            directory.touch(self._timestamp, "mtime", "ctime")
+            directory.store()
         self._allocator.store()
         if self._uuid:
             superblock.stamp_uuid(self._volume, self._uuid)
@@ -178,9 +183,10 @@ class Editor:
         for name in location.missing[:-1]:
             new = self._new_inode(directory, _DIRECTORY_MODE, 0, 0, read_label(directory))
             new.disk.nlink = 2
-            self._lay_out(new, Directory(directory.ino, {}))
             new.store()
+            self._tree.planned[new.ino] = Directory(directory.ino, {})
             directory.disk.nlink += 1
+            directory.store()
             self._link(directory, name, new)
             directory = new
         return directory
@@ -192,15 +198,14 @@ class Editor:
         return read_label(self._tree.inode(min(files).ino) if files else directory)
 
     def _link(self, directory: Inode, name: bytes, inode: Inode) -> None:
-        old = self._tree.directory(directory)
-        self._store_directory(directory, old.parent, {**old.names, name: Name(name, inode.ino, FILE_TYPES[inode.type])})
+        names = self._tree.directory(directory).names
+        self._change(directory, {**names, name: Name(name, inode.ino, FILE_TYPES[inode.type])})
 
-    def _store_directory(self, directory: Inode, parent: int, names: dict[bytes, Name]) -> None:
+    def _change(self, directory: Inode, names: dict[bytes, Name]) -> None:
         directory.refuse_special()
-        self._lay_out(directory, Directory(parent, names))
-        directory.touch(self._timestamp, "mtime", "ctime")
-        directory.store()
-        self._tree.forget(directory)
+        if directory.mapping().tree_blocks:
+            raise self._volume.geometry.unsupported(f"the directory of inode {directory.ino} is too fragmented")
+        self._tree.planned[directory.ino] = Directory(self._tree.directory(directory).parent, names)
 
     def _lay_out(self, inode: Inode, content: Directory) -> None:
         """Write a directory anew: in the blocks that it has, more, or less."""
@@ -208,10 +213,8 @@ class Editor:
         layout = lay_out(inode.ino, content.parent, content.names.values(), inode.data_fork_size)
         if layout is None:
             raise geometry.unsupported(f"the directory of inode {inode.ino} is too large")
-        mapping = inode.mapping()
-        if mapping.tree_blocks:
-            raise geometry.unsupported(f"the directory of inode {inode.ino} is too fragmented")
-        places = {extent.offset + n: extent.fsbno + n for extent in mapping.extents for n in range(extent.blocks)}
+        extents = inode.mapping().extents
+        places = {extent.offset + n: extent.fsbno + n for extent in extents for n in range(extent.blocks)}
         kept = {}
         for number, block in layout.blocks.items():
             fsbno = places.pop(number, None) or self._allocator.allocate(inode, number, 1).fsbno
@@ -224,7 +227,7 @@ class Editor:
             inode.set_data_fork(LOCAL, layout.short_form)
         else:
             inode.set_extents(join_extents([Extent(number, fsbno, 1) for number, fsbno in kept.items()]))
-        had = sum(extent.blocks for extent in mapping.extents)
+        had = sum(extent.blocks for extent in extents)
         inode.disk.size, inode.disk.nblocks = layout.size, inode.disk.nblocks - had + len(kept)
 
 

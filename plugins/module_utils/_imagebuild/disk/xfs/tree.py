@@ -48,25 +48,26 @@ def no_directory(path: bytes) -> NotADirectoryError:
 
 
 class Tree:
-    """The directory tree of a volume. Directories that were read are kept; forget() one that has changed."""
+    """The directory tree of a volume.
+
+    planned: directories by inode number, as they are to be; they go before what the volume says.
+    """
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
+        self.planned: dict[int, Directory] = {}
         self._directories: OrderedDict[int, Directory] = OrderedDict()
 
     def inode(self, ino: int) -> Inode:
         return read_used_inode(self.volume, ino)
 
     def directory(self, inode: Inode) -> Directory:
-        known = self._directories.get(inode.ino)
+        known = self.planned.get(inode.ino) or self._directories.get(inode.ino)
         if known is None:
             known = self._directories[inode.ino] = read_directory(inode)
             if len(self._directories) > _KEPT_DIRECTORIES:
                 self._directories.popitem(last=False)
         return known
-
-    def forget(self, inode: Inode) -> None:
-        self._directories.pop(inode.ino, None)
 
     def walk(self, path: bytes, follow: bool = True) -> Location:
         """Follow a path as far as it exists. follow: also a symbolic link at its very end."""

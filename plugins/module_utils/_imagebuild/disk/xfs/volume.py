@@ -61,6 +61,11 @@ class Volume:
         seal(data, crc_offset)
         self.write(fsbno, bytes(data))
 
+    def forget(self, fsbno: int, count: int) -> None:
+        """Leave these blocks as they are on disk: what they would hold is of no use any more."""
+        for number in range(fsbno, fsbno + count):
+            self.changed.pop(number, None)
+
     def writes(self) -> dict[int, bytes]:
         """What changed, as {byte offset in the partition: bytes}."""
         return {self.geometry.linear(fsbno) * BLOCK_SIZE: data for fsbno, data in self.changed.items()}
