@@ -81,13 +81,25 @@ def authfile(access: Access, registry: str, path: Path) -> Path | None:
     if not registry or access.username is None or access.password is None:
         return access.authfile
     content = _read(access.authfile or default_authfile())
-    token = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
     others = {key: value for key, value in content["auths"].items() if key.partition("/")[0] != registry}
-    content["auths"] = {**others, registry: {"auth": token}}
+    content["auths"] = {**others, registry: {"auth": _token(access.username, access.password)}}
     content.pop("credHelpers", None)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file)
     return path
+
+
+def credentials(access: Access, registry: str) -> bytes:
+    """A file of credentials (containers-auth.json(5)) with what is known for this registry, and nothing else; b'' where that is nothing.
+
+    What a credential helper keeps is not known here.
+    """
+    if access.username is not None and access.password is not None:
+        auths: dict[str, Any] = {registry: {"auth": _token(access.username, access.password)}}
+    else:
+        known = _read(access.authfile or default_authfile())["auths"]
+        auths = {key: entry for key, entry in known.items() if key.partition("/")[0] == registry and isinstance(entry, dict) and entry}
+    return json.dumps({"auths": auths}).encode() if auths else b""
 
 
 def account(access: Access, registry: str) -> str:
@@ -100,6 +112,10 @@ def account(access: Access, registry: str) -> str:
         return base64.b64decode(str(fitting[0]["auth"]), validate=True).decode().partition(":")[0]
     except (IndexError, KeyError, binascii.Error, UnicodeDecodeError):
         return ""
+
+
+def _token(username: str, password: str) -> str:
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def default_authfile() -> Path | None:

@@ -92,8 +92,8 @@ def _without_names(said: str, references: Sequence[Reference]) -> str:
     """What skopeo says without names that users chose: a repository may be called 'certificate', a tag '403'."""
     for reference in references:
         repository = re.sub("[:@][^/]*$", "", reference.rest.lstrip("/"))
-        for chosen in (reference.rest, repository, repository.partition("/")[2], str(reference.path or "")):
-            said = said.replace(chosen, "…") if chosen else said
+        for chosen in (reference.rest, repository, f"/v2/{repository.partition('/')[2]}/", str(reference.path or "")):
+            said = said.replace(chosen, "…") if "/" in chosen else said
     return re.sub(r"manifest \S+ in", "manifest in", said)
 
 

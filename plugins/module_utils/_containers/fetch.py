@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
 from .._errors import OcneError
 from .._files import locked
 from .manifest import digest_of, instance, is_index, parse
 from .reference import Reference
-from .skopeo import Skopeo
+from .skopeo import Skopeo, platform_options
 
 #: Seconds to wait while another run fetches the same image.
 FETCH_TIMEOUT = 3600
@@ -64,8 +66,25 @@ def fetch(skopeo: Skopeo, image: Resolved, cache: Path, again: bool = False) -> 
         if complete.exists() and not again:
             return layout
         shutil.rmtree(layout, ignore_errors=True)
-        # Layers are not compressed on the way: that costs time, and changes digests.
-        options = [f"--dest-shared-blob-dir={cache}", "--dest-oci-accept-uncompressed-layers"]
-        skopeo.copy(image.reference, Reference("oci", f"{layout}:image"), options, image.architecture)
+        skopeo.copy(image.reference, _in_layout(layout), _copy_options(cache), image.architecture)
         complete.touch()
     return layout
+
+
+def fetch_command(image: Resolved, layout: str, blobs: str, options: Sequence[str]) -> list[str]:
+    """What fetch() does, as a command for a container that has skopeo.
+
+    :param layout: folder to make, with index.json; blobs: that of the blobs.
+    :param options: of `skopeo copy`, by which the registry is reached.
+    """
+    command = ["skopeo", *platform_options(image.architecture), "copy", "--quiet", "--retry-times=3"]
+    return [*command, *_copy_options(blobs), *options, str(image.reference), str(_in_layout(layout))]
+
+
+def _in_layout(layout: Union[Path, str]) -> Reference:
+    return Reference("oci", f"{layout}:image")
+
+
+def _copy_options(blobs: Union[Path, str]) -> list[str]:
+    """Layers are not compressed on the way: that costs time, and changes digests."""
+    return [f"--dest-shared-blob-dir={blobs}", "--dest-oci-accept-uncompressed-layers"]

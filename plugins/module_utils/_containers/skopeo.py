@@ -48,13 +48,18 @@ class Skopeo:
         self._retries = retries
         self._sleep = sleep
 
+    @property
+    def access(self) -> Access:
+        """How registries are reached."""
+        return self._access
+
     def manifest(self, reference: Reference) -> bytes:
         """The manifest, index, or manifest list, byte for byte."""
         return self._run(("inspect", "--raw"), ((reference, self._access),), f"read the manifest of {reference}")
 
     def config(self, reference: Reference, architecture: str = "") -> bytes:
         """The image configuration, byte for byte."""
-        arguments = (*_platform(architecture), "inspect", "--raw", "--config")
+        arguments = (*platform_options(architecture), "inspect", "--raw", "--config")
         return self._run(arguments, ((reference, self._access),), f"read the configuration of {reference}")
 
     def copy(
@@ -69,7 +74,7 @@ class Skopeo:
 
         :param before_try: called before each try, to remove what an earlier one left.
         """
-        arguments = (*_platform(architecture), "copy", "--quiet", *options)
+        arguments = (*platform_options(architecture), "copy", "--quiet", *options)
         ends = ((source, self._source), (destination, self._access))
         self._run(arguments, ends, f"copy {source} to {destination}", before_try)
 
@@ -100,7 +105,8 @@ class Skopeo:
         return process.stdout
 
 
-def _platform(architecture: str) -> tuple[str, ...]:
+def platform_options(architecture: str) -> tuple[str, ...]:
+    """skopeo's own options by which it takes one architecture of several."""
     return ("--override-arch", architecture, "--override-os", "linux") if architecture else ()
 
 

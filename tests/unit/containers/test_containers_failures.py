@@ -101,6 +101,8 @@ def test_refusal_names_the_account_of_the_authfile(tmp_path: Path) -> None:
     [
         ("docker://h.io:5000/certificate/eof:403", "reading manifest 403 in h.io:5000/certificate/eof: manifest unknown", "missing"),
         ("docker://h.io/unauthorized:1", 'pinging container registry h.io: Get \\"https://h.io/v2/\\": connection refused', "unreachable"),
+        ("docker://h.io/a:1", "reading manifest 1 in h.io/a: unauthorized: authentication required", "unauthorized"),
+        ("docker://h.io/unauthorized:1", "reading manifest 1 in h.io/unauthorized: unauthorized: authentication required", "unauthorized"),
         ("docker://h.io/eof:1", "writing blob: initiating layer upload to /v2/eof/blobs/uploads/ in h.io: unauthorized", "unauthorized"),
         ("dir:/srv/already exists", "open /srv/already exists/manifest.json: no such file or directory", "missing"),
         (
