@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._files import write_private
+
 JOURNALS_FOLDER = "~/.ocne/uploads"
 _VERSION = 1
 
@@ -95,13 +97,7 @@ class Journal:
             "preauthenticated_requests": self.preauthenticated_requests,
         }
         lines = [header, *({"part": asdict(part)} for part in self.parts)]
-        partial = self.path.with_name(f".{self.path.name}.part")
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, sort_keys=True) + "\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        write_private(self.path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode())
 
     def _append(self, line: Mapping[str, Any]) -> None:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)

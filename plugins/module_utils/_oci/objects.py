@@ -163,10 +163,12 @@ class Place:
             raise
         return {part.part_number: part for part in parts}
 
-    def commit(self, upload_id: str, etags: Iterable[tuple[int, str]], multipart_md5: str, replaced: StoredObject | None) -> StoredObject:
+    def commit(
+        self, upload_id: str, etags: Iterable[tuple[int, str]], multipart_md5: str, size: int, replaced: StoredObject | None
+    ) -> StoredObject:
         """Make the parts the object.
 
-        :param multipart_md5: what the object's MD5 must be.
+        :param multipart_md5: what the object's MD5 must be, where the service tells it. size: what its size must be.
         :param replaced: the object that this one may take the place of; None: there must be none.
         :raises Replaced: another object has taken the place.
         :raises OcneError: the object is not what was sent.
@@ -176,9 +178,9 @@ class Place:
         condition = {"if_match": replaced.etag} if replaced else {"if_none_match": "*"}
         try:
             with doing(f"commit the upload of {self}"):
-                self._client.commit_multipart_upload(
+                headers = self._client.commit_multipart_upload(
                     *self._object, upload_id, models.CommitMultipartUploadDetails(parts_to_commit=parts), **condition
-                )
+                ).headers
         except OciError as error:
             if error.status not in (404, 409, 412):
                 raise
@@ -194,9 +196,12 @@ class Place:
             raise
         stored = self.head()
         if stored is None:
-            raise OcneError(f"{self} is not there after its upload.", "Someone else removed it: run again.")
-        if stored.multipart_md5 != multipart_md5:
-            raise OcneError(f"{self} is not what was uploaded: its MD5 is {stored.multipart_md5}, not {multipart_md5}.", "Run again.")
+            raise OcneError(f"The {self} is not there after its upload.", "Someone else removed it: run again.")
+        made = headers.get("opc-multipart-md5") or stored.multipart_md5 or multipart_md5
+        if (made, stored.size) != (multipart_md5, size):
+            raise OcneError(
+                f"The {self} is not what was uploaded: {stored.size} bytes with MD5 {made}, not {size} with {multipart_md5}.", "Run again."
+            )
         return stored
 
     def abort_upload(self, upload_id: str) -> None:

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,23 @@ class Present:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         want, place, planned = plan.context
-        journal: Path = planned.journal.path
-        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(journal, self._params["wait_timeout"]):
+        with self._only_run(planned.journal.path, place):
             # What another run has done while this one waited is not done again.
             seen = observe(self._clients, planned.compartment, place, want)
             run = _Run(self._clients, self._params, self._progress, want, place, seen)
             run.carry_out(decide(seen, want))
         return {"changed": run.changed, **_result(run.image, want, place, run.stored, run.uploaded)}
+
+    @contextmanager
+    def _only_run(self, journal: Path, place: Place) -> Iterator[None]:
+        """Be the only run on this host that has the place in hand."""
+        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(journal, self._params["wait_timeout"]))
+            except OcneError as error:
+                raise OcneError(f"The {place} is in the hand of another run. {error.message}", error.hint) from error
+            yield
 
 
 class _Run:

@@ -132,7 +132,9 @@ class Upload:
         upload_id = self._journal.upload_id
         if replaced is None or not replaced.holds(self._metadata):
             try:
-                return self._place.commit(upload_id, sorted(self._etags.items()), multipart_md5(self._journal.parts), replaced)
+                parts = self._journal.parts
+                size = sum(part.size for part in parts)
+                return self._place.commit(upload_id, sorted(self._etags.items()), multipart_md5(parts), size, replaced)
             except Replaced:
                 replaced = self._place.head()
                 if replaced is None or not replaced.holds(self._metadata):

@@ -207,6 +207,17 @@ def test_two_runs_on_one_host_make_one_image(importer: Importer) -> None:
     assert not importer.journals()
 
 
+def test_run_does_not_wait_for_another_for_ever(importer: Importer) -> None:
+    importer.endpoint.settings.import_seconds = 60
+    first = importer.start()
+    _wait_until(importer.images, first)
+    message = importer.message(wait_timeout=1)
+    assert f"The object ocne_boot.qcow2 in bucket {BUCKET} is in the hand of another run." in message
+    assert str(first.pid) in message
+    first.send_signal(signal.SIGINT)
+    first.wait(timeout=20)
+
+
 def test_two_runs_on_two_hosts_make_one_image(importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     importer.endpoint.settings.import_seconds = 2
     runs = []
