@@ -20,6 +20,8 @@ description:
     second run fetches and writes nothing.
 extends_documentation_fragment:
   - ocne.images.registry
+  - ocne.images.builder
+  - ocne.images.kubernetes
   - ocne.images.registry.source
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
@@ -73,12 +75,6 @@ options:
       - File to make, or a folder for it.
       - Default is C(~/.ocne/images/boot.qcow2-<kubernetes_version>-<architecture>.<provider>).
     type: path
-  builder:
-    description:
-      - Where the conversion runs. V(local) is the host where the module runs.
-    type: str
-    choices: [local]
-    default: local
   engine:
     description:
       - What changes the disk. V(native) is this collection's own code; it needs nothing else and takes less than a second. V(guestfs)
@@ -212,6 +208,7 @@ actions:
 """
 
 from ansible_collections.ocne.images.plugins.module_utils._builder.boot_image import BootImage
+from ansible_collections.ocne.images.plugins.module_utils._builder.cluster import BUILDER_OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._builder.source import REGISTRY_OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.providers import PROVIDERS
 from ansible_collections.ocne.images.plugins.module_utils._module import run
@@ -229,11 +226,11 @@ def main() -> None:
             "ignition_provider": {"type": "str"},
             "kernel_arguments": {"type": "list", "elements": "str", "default": []},
             "dest": {"type": "path"},
-            "builder": {"type": "str", "choices": ["local"], "default": "local"},
             "engine": {"type": "str", "choices": ["auto", "native", "guestfs"], "default": "auto"},
             "force": {"type": "bool", "default": False},
             "lock_timeout": {"type": "int", "default": 1800},
             **REGISTRY_OPTIONS,
+            **BUILDER_OPTIONS,
         },
         required_together=[("username", "password")],
     )

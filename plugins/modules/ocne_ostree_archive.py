@@ -25,6 +25,8 @@ description:
     second run fetches and writes nothing.
 extends_documentation_fragment:
   - ocne.images.registry
+  - ocne.images.builder
+  - ocne.images.kubernetes
   - ocne.images.registry.source
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
@@ -81,12 +83,6 @@ options:
       - File to make, or a folder for it.
       - Default is C(~/.ocne/images/ock-<kubernetes_version>-<architecture>-ostree.tar).
     type: path
-  builder:
-    description:
-      - Where the conversion runs. V(local) is the host where the module runs.
-    type: str
-    choices: [local]
-    default: local
   force:
     description:
       - Make the archive anew, whatever the record says.
@@ -208,6 +204,7 @@ actions:
     - create /home/opc/.ocne/images/ock-1.33-amd64-ostree.tar
 """
 
+from ansible_collections.ocne.images.plugins.module_utils._builder.cluster import BUILDER_OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._builder.ostree_archive import DEFAULT_BASE_IMAGE, OstreeArchive
 from ansible_collections.ocne.images.plugins.module_utils._builder.source import REGISTRY_OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.deflate import DEFAULT_LEVEL, LEVELS
@@ -227,10 +224,10 @@ def main() -> None:
             "ref": {"type": "str", "default": "ock"},
             "compression_level": {"type": "int", "choices": list(LEVELS), "default": DEFAULT_LEVEL},
             "dest": {"type": "path"},
-            "builder": {"type": "str", "choices": ["local"], "default": "local"},
             "force": {"type": "bool", "default": False},
             "lock_timeout": {"type": "int", "default": 1800},
             **REGISTRY_OPTIONS,
+            **BUILDER_OPTIONS,
         },
         required_together=[("username", "password")],
     )

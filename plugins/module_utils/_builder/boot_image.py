@@ -20,6 +20,7 @@ from .._imagebuild.errors import BuildError, Unsupported
 from .._imagebuild.layout import Image
 from .._module import Plan
 from . import artefact
+from .cluster import build_on_cluster
 from .source import FileSource, Source, find, with_image
 
 
@@ -72,6 +73,10 @@ class BootImage:
         return self._result(observed, record)
 
     def _build(self, source: Source, output: Path) -> program.Built:
+        if self._params["builder"] == "cluster":
+            arguments = {"source_digest": source.digest, "options": asdict(self._options), "engine": self._params["engine"]}
+            return program.Built(**build_on_cluster(self._params, "boot_image", [source], arguments, output))
+
         def work(image: Image | Path) -> program.Built:
             return program.build(image, source.digest, self._options, self._params["engine"], output)
 

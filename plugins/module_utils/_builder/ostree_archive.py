@@ -22,6 +22,7 @@ from .._imagebuild.ostree.archive_image import IMAGE_NAME
 from .._imagebuild.ostree.repository import check_ref
 from .._module import Plan
 from . import artefact
+from .cluster import build_on_cluster
 from .source import ImageSource, find_image, with_images
 
 #: A public image for all architectures. nginx.org's own, which keeps to a stable release.
@@ -77,15 +78,21 @@ class OstreeArchive:
             made = _record.read(observed.dest)
             if made and self._is_current(made, observed):
                 return {"changed": False, **self._result(observed, made)}  # another run made it while this one waited
-
-            def work(images: Sequence[Image]) -> program.Built:
-                return program.build(images[0], images[1], self._options, partial)
-
-            built = with_images((observed.source, observed.base), self._cache, work)
+            built = self._build((observed.source, observed.base), partial)
             facts = {key: value for key, value in asdict(built).items() if key not in ("sha256", "size")}
             record = _record.Record(observed.source.digest, observed.options, _record.describe(partial, built.sha256), facts)
             artefact.publish(partial, observed.dest, record)
         return self._result(observed, record)
+
+    def _build(self, sources: Sequence[ImageSource], output: Path) -> program.Built:
+        if self._params["builder"] == "cluster":
+            arguments = {"options": asdict(self._options)}
+            return program.Built(**build_on_cluster(self._params, "ostree_archive", sources, arguments, output))
+
+        def work(images: Sequence[Image]) -> program.Built:
+            return program.build(images[0], images[1], self._options, output)
+
+        return with_images(sources, self._cache, work)
 
     def _find_images(self) -> tuple[ImageSource, ImageSource]:
         source = self._params["source"] or f"{_platform.REGISTRY}/ock-ostree:{self._version}"
