@@ -25,7 +25,7 @@ from .progress import Progress, silent
 from .streams import ChunkReader, Count, counted, decompressed, hashed, read_ahead, read_chunks
 
 #: No manifest and no config is larger (registries refuse manifests above 4 MiB).
-METADATA_LIMIT = 8 << 20
+METADATA_LIMIT = 4 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 

@@ -21,8 +21,10 @@ REGULAR, HARDLINK, SYMLINK, DIRECTORY = b"0", b"1", b"2", b"5"
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _SKIP = 1 << 20
-#: Bytes of one extended header: room for the longest path, and for the extended attributes some writers put there.
-_EXTENSION_LIMIT = 1 << 20
+#: Bytes of a pax header: some writers put extended attributes there.
+_PAX_LIMIT = 1 << 20
+#: Linux takes no longer path, and no longer target of a symlink (PATH_MAX).
+_PATH_LIMIT = 4096
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _SPARSE = b"L", b"K", b"x", b"g", b"S"
 #: The pax records that matter here. Others, which can be many, are not kept.
 _PAX_KEYS = frozenset(("path", "linkpath", "size", "uid", "gid"))
@@ -96,13 +98,13 @@ class TarStream:
             self._left = 0 if member.type in (HARDLINK, SYMLINK, DIRECTORY) else member.size
             self._padding = -self._left % _BLOCK
             if member.type == _LONG_NAME:
-                extended["path"] = self.content(_EXTENSION_LIMIT).rstrip(b"\0")
+                extended["path"] = self.content(_PATH_LIMIT).rstrip(b"\0")
             elif member.type == _LONG_LINK:
-                extended["linkpath"] = self.content(_EXTENSION_LIMIT).rstrip(b"\0")
+                extended["linkpath"] = self.content(_PATH_LIMIT).rstrip(b"\0")
             elif member.type == _PAX:
-                extended.update(self._pax(self.content(_EXTENSION_LIMIT)))
+                extended.update(self._pax(self.content(_PAX_LIMIT)))
             elif member.type == _PAX_GLOBAL:
-                common.update(self._pax(self.content(_EXTENSION_LIMIT)))
+                common.update(self._pax(self.content(_PAX_LIMIT)))
             else:
                 yield member
                 extended = {}
@@ -163,7 +165,10 @@ class TarStream:
             raise _broken(self._what, "a pax header is malformed") from None
         if any(key.startswith("GNU.sparse.") for key in records):
             raise _broken(self._what, _NO_SPARSE)
-        return {key: value for key, value in records.items() if key in _PAX_KEYS}
+        kept = {key: value for key, value in records.items() if key in _PAX_KEYS}
+        if any(len(value) > _PATH_LIMIT for value in kept.values()):
+            raise _broken(self._what, f"a path in a pax header has more than {_PATH_LIMIT} bytes")
+        return kept
 
 
 def _number(field: bytes, what: str) -> int:

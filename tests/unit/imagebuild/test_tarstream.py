@@ -122,11 +122,12 @@ def test_a_header_with_a_wrong_checksum_is_refused() -> None:
         (b"9 path=xx", "pax header is malformed"),
         (b"10 size=x\n", "for a number"),
         (b"22 GNU.sparse.major=1\n", "sparse"),
+        (b"5010 path=" + b"x" * 4999 + b"\n", "more than 4096 bytes"),
     ],
 )
 def test_malformed_pax_headers_are_refused(records: bytes, message: str) -> None:
     header = _info("pax", len(records), type=tarfile.XHDTYPE).tobuf(tarfile.USTAR_FORMAT)
-    data = header + records.ljust(512, b"\0")[:512] + _tar(tarfile.USTAR_FORMAT, _info("a", 3))
+    data = header + records + bytes(-len(records) % 512) + _tar(tarfile.USTAR_FORMAT, _info("a", 3))
     with pytest.raises(BuildError, match=message):
         _members(data)
 

@@ -337,6 +337,8 @@ BAD: dict[str, tuple[Change, str]] = {
     "commitmeta of another": (_insert(f"{OBJECTS}/aa/{X}.commitmeta"), "belongs to no commit in it"),
     "commitmeta malformed": (_fill(".commitmeta", b"no dictionary"), "commitmeta is malformed"),
     "hard link as file": (_change(".file", type=tarfile.LNKTYPE, linkname="etc/passwd"), "neither a regular file nor a symlink"),
+    "symlink to nothing": (_change(".file", type=tarfile.SYMTYPE, linkname=""), r"\.file is a symlink to ''"),
+    "symlink to no text": (_change(".file", type=tarfile.SYMTYPE, linkname="\udcff"), r"\.file is a symlink to "),
     "device as file": (_change(".file", type=tarfile.CHRTYPE), "neither a regular file nor a symlink"),
     "name that climbs": (_insert(f"{OBJECTS}/../../../../etc/passwd"), "'sysroot/ostree/repo/objects/../../../../etc/passwd' is no name"),
     "name of no object": (_insert(f"{OBJECTS}/aa/{X}.exe"), "is no name of an ostree object"),
@@ -375,8 +377,8 @@ def test_attributes_of_another_layer_do_not_count(builder: Builder) -> None:
 
 
 def test_attributes_of_a_layer_are_bounded(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encapsulated, "_XATTRS_TOTAL_LIMIT", 40)
-    assert "more than 40 bytes of extended attributes" in builder.message(load(SINGLE))
+    monkeypatch.setattr(encapsulated, "_XATTRS_TOTAL_LIMIT", 400)
+    assert "more than 400 bytes of extended attributes" in builder.message(load(SINGLE))
 
 
 # What is wrong with the bytes of a blob, as a bad disk or a bad network would have it.

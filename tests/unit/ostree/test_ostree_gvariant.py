@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree import gvariant
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.gvariant import Variant, decode, encode
 
 DIRTREE = "(a(say)a(sayay))"
@@ -68,6 +69,13 @@ def test_a_dictionary_keeps_its_values_undecoded() -> None:
 def test_what_is_not_in_normal_form_is_refused(signature: str, data: bytes) -> None:
     with pytest.raises(ValueError):
         decode(signature, data)
+
+
+def test_the_number_of_elements_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gvariant, "_ELEMENT_LIMIT", 2)
+    assert decode("as", encode("as", ["a", "b"])) == ["a", "b"]
+    with pytest.raises(ValueError, match="more than 2 elements"):
+        decode("as", encode("as", ["a", "b", "c"]))
 
 
 def test_no_bytes_make_it_fail_otherwise() -> None:

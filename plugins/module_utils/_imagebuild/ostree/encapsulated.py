@@ -35,6 +35,7 @@ _OBJECT = re.compile(
 _XATTRS_V0 = re.compile(_REPO + rb"xattrs/([0-9a-f]{64})")
 #: Bytes of all the sets of extended attributes in one layer, which are kept while it is read.
 _XATTRS_TOTAL_LIMIT = 16 << 20
+_SET_OVERHEAD = 256
 _ID_LIMIT = 1 << 32
 
 
@@ -141,7 +142,7 @@ class _Layer:
         if member.type == REGULAR:
             mode, target = stat.S_IFREG | member.mode & 0o7777, b""
         elif member.type == SYMLINK:
-            mode, target = stat.S_IFLNK | 0o777, member.target
+            mode, target = stat.S_IFLNK | 0o777, self._target(checksum, member)
         else:
             raise self._broken(f"ostree object {checksum.decode()}.file is neither a regular file nor a symlink")
         if member.uid >= _ID_LIMIT or member.gid >= _ID_LIMIT:
@@ -149,11 +150,19 @@ class _Layer:
         announced, xattrs = self._announced
         return FileHeader(member.uid, member.gid, mode, target, xattrs if announced == checksum else b"")
 
+    def _target(self, checksum: bytes, member: Member) -> bytes:
+        try:
+            if not member.target or "\0" in member.target.decode():
+                raise ValueError
+        except ValueError:
+            raise self._broken(f"ostree object {checksum.decode()}.file is a symlink to {_printable(member.target)!r}") from None
+        return member.target
+
     def _add_set(self, checksum: bytes, member: Member, stream: TarStream) -> None:
         data = self._xattrs(checksum, stream)
         if hashlib.sha256(data).hexdigest() != checksum.decode():
             raise self._broken(f"extended attributes {checksum.decode()} are damaged: their checksum is another")
-        self._total += len(data)
+        self._total += len(data) + _SET_OVERHEAD
         if self._total > _XATTRS_TOTAL_LIMIT:
             raise self._broken(f"a layer has more than {_XATTRS_TOTAL_LIMIT} bytes of extended attributes")
         self._sets[checksum] = data

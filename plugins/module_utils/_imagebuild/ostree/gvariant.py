@@ -17,6 +17,8 @@ from typing import Any
 
 #: Alignment and size of the basic types of fixed size.
 _FIXED = {"y": 1, "b": 1, "u": 4, "t": 8}
+#: No directory that fits into an ostree object has as many entries; it bounds the memory that an object takes.
+_ELEMENT_LIMIT = 300_000
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ def _decode_array(element: _Type, data: bytes) -> list[Any]:
     table = int.from_bytes(data[-width:], "little")
     if table >= len(data) or (len(data) - table) % width:
         raise ValueError("an array's framing offsets do not fit its size")
+    if (len(data) - table) // width > _ELEMENT_LIMIT:
+        raise ValueError(f"an array has more than {_ELEMENT_LIMIT} elements")
     values = []
     start = 0
     for at in range(table, len(data), width):

@@ -20,7 +20,7 @@ from ..tarstream import DIRECTORY, HARDLINK, REGULAR, SYMLINK, Member, TarStream
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _FILE_LIMIT = 256 << 10
 _TOTAL_LIMIT = 16 << 20
-_COUNT_LIMIT = 1_000_000
+_COUNT_LIMIT = 200_000
 #: As many symlinks as Linux follows in one path.
 _LINKS = 40
 
@@ -90,6 +90,8 @@ class ImageFiles:
                 hidden.append(posixpath.join(folder, name[len(_WHITEOUT) :]))
             else:
                 added[path] = self._entry(member, stream)
+            if len(self._entries) + len(added) + len(hidden) > _COUNT_LIMIT:
+                raise BuildError(f"The base image has more than {_COUNT_LIMIT} files.", "Choose a usual nginx image.")
         for path in hidden:
             self._remove(path)
         for path, entry in added.items():
@@ -117,8 +119,6 @@ class ImageFiles:
         self._entries[path] = entry
         if isinstance(entry, Folder):
             self._names.setdefault(path, set())
-        if len(self._entries) > _COUNT_LIMIT:
-            raise BuildError(f"The base image has more than {_COUNT_LIMIT} files.", "Choose a usual nginx image.")
         while path != "/":
             folder, name = posixpath.split(path)
             known = self._names.setdefault(folder, set())
