@@ -157,14 +157,12 @@ def name(access: Access) -> str:
 
 def context_names(access: Access) -> list[str]:
     """The contexts of the kubeconfig."""
-    config = library("config")
     try:
-        contexts, _current = config.list_kube_config_contexts(access.kubeconfig)
-    except config.ConfigException:
-        # It has no current context, or names one that is not there: read past that.
+        # Not by list_kube_config_contexts, which wants a current context.
         content = library("config.kube_config").KubeConfigMerger(access.kubeconfig).config
-        contexts = (content.value if content else {}).get("contexts") or []
-    return sorted(str(each["name"]) for each in contexts)
+    except library("config").ConfigException:
+        return []  # it is empty
+    return sorted(str(each["name"]) for each in (content.value if content else {}).get("contexts") or [])
 
 
 def _override(configuration: Any, overrides: Mapping[str, Any]) -> None:
@@ -174,6 +172,7 @@ def _override(configuration: Any, overrides: Mapping[str, Any]) -> None:
             setattr(configuration, attribute, overrides[option])
     if "api_key" in overrides:
         configuration.api_key = {"authorization": f"Bearer {overrides['api_key']}"}
+        configuration.refresh_api_key_hook = None  # it would put the kubeconfig's own in place again
 
 
 class ClusterError(OcneError):
