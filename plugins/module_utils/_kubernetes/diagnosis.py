@@ -124,7 +124,7 @@ def _about_pod(pod: Object, events: Sequence[Object]) -> Situation:
         why = str(status.get("message") or status.get("reason") or "").rstrip(".")
         return Situation(WAITING, f"pod {name} was ended{f' ({why})' if why else ''}", pod=name)
     for each in statuses:
-        if each["name"] == BUILDER and (each.get("state") or {}).get("running"):
+        if each["name"] == BUILDER and _is_running(each):
             return Situation(RUNNING, "", pod=name)
     return _starting(name, pod, statuses, events)
 
@@ -169,7 +169,7 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
         if event.get("reason") in _POD_TROUBLES and event["involvedObject"].get("name") == name:
             told = f"pod {name} does not start: {str(event.get('message')).rstrip('.')} ({event['reason']})"
             return Situation(WAITING, told, "Check the node, and the storage class.", _POD_TROUBLES[event["reason"]], pod=name)
-    running = [str(each["name"]) for each in statuses if (each.get("state") or {}).get("running")]
+    running = [str(each["name"]) for each in statuses if _is_running(each)]
     return Situation(WAITING, f"pod {name} runs {running[0]}" if running else f"pod {name} is starting", pod=name)
 
 
@@ -183,6 +183,10 @@ def _held_up(name: str, container: Object, waiting: Object, events: Sequence[Obj
     else:
         hint = "Check the image, and the Secrets that are named in the options."
     return Situation(WAITING, told, hint, _CONTAINER_TROUBLES[reason], pod=name)
+
+
+def _is_running(container: Object) -> bool:
+    return (container.get("state") or {}).get("running") is not None
 
 
 def _condition(job: Object, kind: str) -> Optional[Object]:
