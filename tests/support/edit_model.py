@@ -75,7 +75,7 @@ class Model:
 def random_edits(dice: random.Random, before: Listing, partition: str) -> list[Edit]:
     """Edits that make sense one after the other; those of every conversion are among them."""
     directories = [path for path, item in before.items() if item.type == "directory"]
-    files = [path for path, item in before.items() if item.type in ("file", "symlink") and path != BOOT_ENTRY]
+    files = [path for path, item in before.items() if item.type in ("file", "symlink") and not path.startswith("/boot/loader")]
     regular = [path for path in files if before[path].type == "file"]
     sizes: dict[str, int] = {}
     for path in before:

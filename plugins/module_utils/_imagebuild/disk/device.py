@@ -81,7 +81,7 @@ class Overlay:
                 break
             if start + len(self._writes[start]) > offset:
                 touching.append(start)
-        if not touching:
+        if not touching and offset + length <= self._device.size:
             return self._device.read(offset, length)
         if offset < 0 or offset + length > self.size:
             raise BuildError(f"{self.name}: {length} bytes at {offset} are beyond its end ({self.size} bytes).")

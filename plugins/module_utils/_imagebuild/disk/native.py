@@ -166,8 +166,15 @@ class NativeDisk:
             elif isinstance(edit, RemoveFile):
                 editor.remove_file(_encode(edit.path))
             else:
-                editor.set_uuid(uuid.UUID(edit.uuid))
+                editor.set_uuid(_parse_uuid(edit.uuid))
         return editor.finish()
+
+
+def _parse_uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise BuildError(f"{text!r} is no UUID for a filesystem.") from None
 
 
 def _names(tree: Tree, edit: Edit) -> set[bytes]:

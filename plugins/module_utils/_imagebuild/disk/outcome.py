@@ -33,7 +33,7 @@ def verify_outcome(before: Filesystem, after: Filesystem, edits: Sequence[Edit])
     for edit in edits:
         if isinstance(edit, SetUuid):
             continue
-        path = _home(before, edit)
+        path = _home(before if isinstance(edit, RemoveFile) else after, edit)
         known = wanted.get(path) or _as_before(before, path)
         if isinstance(edit, RemoveFile):
             wanted[path] = _Wanted(None, None, 0)
@@ -42,6 +42,8 @@ def verify_outcome(before: Filesystem, after: Filesystem, edits: Sequence[Edit])
         else:
             wanted[path] = replace(known, content=edit.content)
     for path, file in wanted.items():
+        if file.content is None and any(other.startswith(path + "/") for other in wanted):
+            continue  # a directory has taken its place
         _verify(before, after, path, file)
     uuids = [edit.uuid.lower() for edit in edits if isinstance(edit, SetUuid)]
     _expect(after, "the UUID", after.partition.uuid, uuids[-1] if uuids else before.partition.uuid)
@@ -50,14 +52,17 @@ def verify_outcome(before: Filesystem, after: Filesystem, edits: Sequence[Edit])
 def _home(filesystem: Filesystem, edit: Union[WriteFile, RemoveFile]) -> str:
     """The path without symbolic links, as far as it exists."""
     directory, name = posixpath.split(edit.path)
+    if isinstance(edit, WriteFile) and _exists(filesystem, edit.path):
+        return filesystem.resolve(edit.path)
+    return posixpath.join(filesystem.resolve(directory), name) if _exists(filesystem, directory) else edit.path
+
+
+def _exists(filesystem: Filesystem, path: str) -> bool:
     try:
-        return filesystem.resolve(edit.path) if isinstance(edit, WriteFile) else posixpath.join(filesystem.resolve(directory), name)
-    except FileNotFoundError:
-        pass
-    try:
-        return posixpath.join(filesystem.resolve(directory), name)
-    except FileNotFoundError:
-        return edit.path
+        filesystem.resolve(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _as_before(before: Filesystem, path: str) -> _Wanted:

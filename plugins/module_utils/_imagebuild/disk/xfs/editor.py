@@ -56,6 +56,8 @@ class Editor:
     def write_file(self, path: bytes, content: bytes, mode: int) -> None:
         """Make this the content of a regular file; a new one gets the mode and its neighbour's label."""
         location = self._tree.walk(path)
+        if location.dangling:
+            raise BuildError(f"{self._volume.geometry.name}: {_shown(path)} leads through a symbolic link to what does not exist.")
         if location.missing:
             directory = self._make_directories(location)
             self._create(directory, location.missing[-1], content, stat.S_IFREG | mode, 0, 0, self._neighbours_label(directory))

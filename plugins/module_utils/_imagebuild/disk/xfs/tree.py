@@ -28,11 +28,15 @@ _DIRECTORY, _SYMLINK, _REGULAR = (FILE_TYPES[kind] for kind in (stat.S_IFDIR, st
 
 
 class Location(NamedTuple):
-    """A path as far as it could be followed. missing: the components that do not exist, without links in them."""
+    """A path as far as it could be followed.
+
+    missing: the components that do not exist; dangling: it is a symbolic link that leads to what does not exist.
+    """
 
     inode: Inode
     parts: tuple[bytes, ...]
     missing: tuple[bytes, ...] = ()
+    dangling: bool = False
 
     @property
     def path(self) -> bytes:
@@ -74,9 +78,10 @@ class Tree:
         parts: list[bytes] = []
         inodes = [self.inode(self.volume.geometry.root_inode)]
         rest = self._components(path)
-        links = 0
+        links, own = 0, len(rest)  # own: how many of the rest are of the path itself, and not of a link's target
         while rest:
             part = rest.pop()
+            linked, own = len(rest) >= own, min(len(rest), own)
             if inodes[-1].type != stat.S_IFDIR:
                 raise no_directory(path)
             if part == b"..":
@@ -85,7 +90,7 @@ class Tree:
                 continue
             entry = self.directory(inodes[-1]).names.get(part)
             if entry is None:
-                return Location(inodes[-1], tuple(parts), (part, *reversed(rest)))
+                return Location(inodes[-1], tuple(parts), (part, *reversed(rest)), linked)
             inode = self.inode(entry.ino)
             if inode.type == stat.S_IFLNK and (rest or follow):
                 links += 1

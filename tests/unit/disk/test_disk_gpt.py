@@ -1,0 +1,95 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.gpt import read_gpt
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.vfat import volume_id
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError, Unsupported
+
+from tests.support.tiny_disk import make_gpt
+from tests.support.tiny_xfs import Memory
+
+CONTENT = {"boot": b"b" * 700, "root": b"r" * 5000}
+
+
+def test_partitions_are_found_by_name() -> None:
+    disk = make_gpt(CONTENT)
+    found = read_gpt(Memory(disk))
+    assert [(entry.number, entry.name, entry.size) for entry in found] == [(1, "boot", 1024), (2, "root", 5120)]
+    assert disk[found[1].start : found[1].start + 3] == b"rrr"
+
+
+def test_the_backup_serves_where_the_header_is_damaged() -> None:
+    disk = make_gpt(CONTENT)
+    disk[512 + 20] ^= 1
+    assert len(read_gpt(Memory(disk))) == 2
+    disk[-512 + 20] ^= 1
+    with pytest.raises(BuildError, match=r"damaged \(checksum"):
+        read_gpt(Memory(disk))
+
+
+def test_the_backup_serves_where_the_entries_are_damaged() -> None:
+    disk = make_gpt(CONTENT)
+    disk[1024 + 40] ^= 1
+    assert len(read_gpt(Memory(disk))) == 2
+
+
+def reseal(disk: bytearray, offset: int, value: bytes) -> bytearray:
+    """Change the primary header, with a right checksum, and lose the backup."""
+    disk[-512:] = bytes(512)
+    disk[512 + offset : 512 + offset + len(value)] = value
+    disk[528:532] = bytes(4)
+    disk[528:532] = zlib.crc32(disk[512:604]).to_bytes(4, "little")
+    return disk
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "told"),
+    [
+        (12, b"\xff\xff", "65535 bytes long"),
+        (24, b"\2", "damaged"),
+        (72, b"\xff\xff\xff", "beyond the disk"),
+        (88, b"\1", "entries are damaged"),
+    ],
+)
+def test_hostile_headers_are_refused(offset: int, value: bytes, told: str) -> None:
+    with pytest.raises(BuildError, match=told):
+        read_gpt(Memory(reseal(make_gpt(CONTENT), offset, value)))
+
+
+@pytest.mark.parametrize(("offset", "value"), [(80, b"\xff\xff\xff\xff"), (84, b"\x40")])
+def test_huge_tables_are_refused(offset: int, value: bytes) -> None:
+    with pytest.raises(BuildError, match="describes"):
+        read_gpt(Memory(reseal(make_gpt(CONTENT), offset, value)))
+    assert issubclass(Unsupported, BuildError)
+
+
+@pytest.mark.parametrize("disk", [b"", bytes(511), bytes(100_000)])
+def test_a_disk_without_a_table_is_told(disk: bytes) -> None:
+    with pytest.raises(BuildError, match="no GUID partition table"):
+        read_gpt(Memory(bytearray(disk)))
+
+
+def test_a_partition_beyond_the_disk_is_told() -> None:
+    disk = make_gpt(CONTENT)
+    with pytest.raises(BuildError, match="outside of the disk"):
+        read_gpt(Memory(disk[: 2050 * 512]))
+
+
+@pytest.mark.parametrize(
+    ("signature", "serial", "kind", "name"), [(38, 39, 54, b"FAT16   "), (38, 39, 54, b"FAT12   "), (66, 67, 82, b"FAT32   ")]
+)
+def test_fat_is_recognised_by_its_boot_record(signature: int, serial: int, kind: int, name: bytes) -> None:
+    sector = bytearray(512)
+    sector[510:] = b"\x55\xaa"
+    sector[signature] = 0x29
+    sector[serial : serial + 4] = b"\x34\x12\xcd\xab"
+    sector[kind : kind + 8] = name
+    assert volume_id(Memory(sector)) == "ABCD-1234"
+    assert volume_id(Memory(bytearray(512))) is None
+    assert volume_id(Memory(bytearray(100))) is None
