@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Optional, Union
+from typing import Optional
 
 from ..errors import BuildError
 from .interface import Edit, FileStat, Filesystem, RemoveFile, SetUuid, WriteFile
@@ -33,7 +33,7 @@ def verify_outcome(before: Filesystem, after: Filesystem, edits: Sequence[Edit])
     for edit in edits:
         if isinstance(edit, SetUuid):
             continue
-        path = _home(before if isinstance(edit, RemoveFile) else after, edit)
+        path = _home(before, edit.path, follow=False) if isinstance(edit, RemoveFile) else _home(after, edit.path, follow=True)
         known = wanted.get(path) or _as_before(before, path)
         if isinstance(edit, RemoveFile):
             wanted[path] = _Wanted(None, None, 0)
@@ -49,12 +49,12 @@ def verify_outcome(before: Filesystem, after: Filesystem, edits: Sequence[Edit])
     _expect(after, "the UUID", after.partition.uuid, uuids[-1] if uuids else before.partition.uuid)
 
 
-def _home(filesystem: Filesystem, edit: Union[WriteFile, RemoveFile]) -> str:
-    """The path without symbolic links, as far as it exists."""
-    directory, name = posixpath.split(edit.path)
-    if isinstance(edit, WriteFile) and _exists(filesystem, edit.path):
-        return filesystem.resolve(edit.path)
-    return posixpath.join(filesystem.resolve(directory), name) if _exists(filesystem, directory) else edit.path
+def _home(filesystem: Filesystem, path: str, follow: bool) -> str:
+    """The path without symbolic links, as far as it exists. follow: also one at its end."""
+    if follow and _exists(filesystem, path):
+        return filesystem.resolve(path)
+    directory, name = posixpath.split(path)
+    return posixpath.join(filesystem.resolve(directory), name) if _exists(filesystem, directory) else path
 
 
 def _exists(filesystem: Filesystem, path: str) -> bool:
@@ -66,7 +66,7 @@ def _exists(filesystem: Filesystem, path: str) -> bool:
 
 
 def _as_before(before: Filesystem, path: str) -> _Wanted:
-    kept = _stat(before, path)
+    kept = _stat(before, path) if _home(before, path, follow=True) == path else None
     return _Wanted(b"" if kept else None, kept, 0)
 
 
