@@ -27,6 +27,7 @@ VENVS = ROOT / ".cache/venvs"
 # Debian packages by purpose.
 PACKAGES = {
     "sample disks": ("dosfstools", "fdisk", "mtools", "ostree", "qemu-utils", "xfsprogs"),
+    "the disk engine": ("fdisk", "grub-common", "qemu-utils", "xfsprogs"),
     "container images": ("skopeo", "zstd"),
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),

@@ -46,7 +46,9 @@ TIERS = {
     "unit": Tier("tests/unit", ("container images",)),
     "sanity": Tier("tests/sanity", ("linting of shell scripts",), workers=2),
     "integration": Tier(
-        "tests/integration", ("sample disks", "container images", "a registry", "archive containers", "the engine guestfs"), as_root=True
+        "tests/integration",
+        ("sample disks", "container images", "a registry", "archive containers", "the engine guestfs", "the disk engine"),
+        as_root=True,
     ),
     "molecule": Tier("extensions/molecule"),
 }

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-#: The folder that a newer Debian suite's xfsprogs and their libraries are unpacked to; see docs/development/disk-engine.md.
-NEWER = Path(os.environ.get("OCNE_XFSPROGS_NEWER", "/opt/xfs-trixie"))
+from tests.support import newer_xfsprogs
 
 _SHUTDOWN_IOCTL = 0x8004587D  # XFS_IOC_GOINGDOWN
 _SHUTDOWN_LOGFLUSH = 1
@@ -26,28 +25,19 @@ class ToolError(RuntimeError):
     """A tool did not do what the test needs."""
 
 
-def run(*command: str | Path, check: bool = True) -> tuple[int, str]:
+def run(*command: str | Path, check: bool = True, given: str = "") -> tuple[int, str]:
     """(exit status, output and errors)"""
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], input=given.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     output = done.stdout.decode(errors="replace")
     if check and done.returncode:
         raise ToolError(f"{' '.join(map(str, command))}: {output[-2000:]}")
     return done.returncode, output
 
 
-def has_newer_tools() -> bool:
-    return (NEWER / "usr/sbin/xfs_repair").exists()
-
-
-def _newer(tool: str) -> list[str | Path]:
-    """A program of the newer suite, run with the libraries of that suite."""
-    libraries = next(NEWER.glob("usr/lib/*-linux-gnu"))
-    loader = next(path for path in libraries.glob("ld-linux-*.so.*"))
-    return [loader, "--library-path", libraries, NEWER / "usr/sbin" / tool]
-
-
 def make_filesystem(device: str, options: Sequence[str], newer: bool = False) -> tuple[int, str]:
-    tool: list[str | Path] = _newer("mkfs.xfs") if newer else ["mkfs.xfs"]
+    tool: list[str | Path] = newer_xfsprogs.command("mkfs.xfs") if newer else ["mkfs.xfs"]
     return run(*tool, "--unsupported", "-q", "-f", "-K", *options, device, check=False)
 
 
@@ -88,7 +78,7 @@ def pull_the_plug(place: Path) -> None:
 
 def repair(device: str, newer: bool = False) -> tuple[int, str]:
     """xfs_repair -n: (0, …) where it finds nothing wrong."""
-    tool: list[str | Path] = _newer("xfs_repair") if newer else ["xfs_repair"]
+    tool: list[str | Path] = newer_xfsprogs.command("xfs_repair") if newer else ["xfs_repair"]
     with open(device, "rb") as file:  # noqa: PTH123
         groups = int.from_bytes(file.read(512)[88:92], "big")
     status, output = run(*tool, "-n", *(["-o", "force_geometry"] if groups == 1 else []), device, check=False)

@@ -32,10 +32,12 @@ def main() -> int:
     fuzz.add_argument("first", type=int)
     fuzz.add_argument("end", type=int)
     fuzz.add_argument("--keep", action="store_true", help="leave the disks where they are")
+    fuzz.add_argument("--until-failure", action="store_true", help="stop at the first case that fails")
     damage = proofs.add_parser("damage")
     damage.add_argument("count", type=int)
     damage.add_argument("--seed", type=int, default=0)
-    proofs.add_parser("mutants")
+    mutants = proofs.add_parser("mutants")
+    mutants.add_argument("--only", default="", help="those whose name contains this")
     given = vars(parser.parse_args())
     if os.geteuid():
         parser.error("this needs root, for loop devices and mounts")

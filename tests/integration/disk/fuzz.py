@@ -13,7 +13,6 @@ import collections
 import contextlib
 import json
 import random
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.inter
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.native import NativeDisk, open_native
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError, Unsupported
 
-from tests.support import xfs_tools
+from tests.support import newer_xfsprogs, xfs_tools
 from tests.support.edit_model import LINKED_BOOT_ENTRY, Model, parent, random_edits
 from tests.support.kernel_trees import FSTAB, MACHINE_ID, Planter, random_content, random_name, turn_the_log
 from tests.support.listing import Listing, differences, digest, list_engine, list_mounted
@@ -112,7 +111,7 @@ def random_config(dice: random.Random) -> Config:
         options += ["-l", f"size=20m,su={dice.choice([32, 256])}k"]
     if chance() < 0.08:
         options += ["-d", "su=64k,sw=4"]
-    return Config(options, min(size, 3072) if groups == 1 else size, reflink, chance() < 0.3 and xfs_tools.has_newer_tools())
+    return Config(options, min(size, 3072) if groups == 1 else size, reflink, chance() < 0.3 and newer_xfsprogs.exists())
 
 
 class Lab:
@@ -125,7 +124,8 @@ class Lab:
         with self.disk.open("wb") as file:
             file.truncate(self.size + 2 * _START)
         first, last = _START // 512, (_START + self.size) // 512 - 1
-        run("sgdisk", "--new", f"1:{first}:{last}", "--change-name", f"1:{LABEL}", self.disk)
+        table = f"label: gpt\nstart={first}, size={last + 1 - first}, name={LABEL}\n"
+        run("sfdisk", "--quiet", self.disk, given=table)
 
     def device(self) -> contextlib.AbstractContextManager[str]:
         return loop_device(self.disk, _START, self.size)
@@ -194,7 +194,7 @@ def _baseline(case: Case, lab: Lab) -> dict[str, bool]:
     """Which judges find the filesystem in order as the kernel left it, and so can be asked again after the edit."""
     with lab.device() as device:
         status, output = xfs_tools.repair(device)
-        newer = xfs_tools.has_newer_tools() and not xfs_tools.repair(device, newer=True)[0]
+        newer = newer_xfsprogs.exists() and not xfs_tools.repair(device, newer=True)[0]
         if status:
             raise Skipped(f"xfs_repair before the edit: {output[:200]}")
         accounted = xfs_tools.block_usage(device) == (0, "")
@@ -381,15 +381,16 @@ def judged(seed: int, folder: Path, keep: bool = False, config: Config | None = 
     return case
 
 
-def main(first: int, end: int, folder: Path, keep: bool) -> int:
+def main(first: int, end: int, folder: Path, keep: bool, until_failure: bool) -> int:
     """Run the cases of these seeds; the exit status."""
     folder.mkdir(parents=True, exist_ok=True)
     results: collections.Counter[str] = collections.Counter()
-    if not xfs_tools.has_newer_tools():
-        print("NO NEWER xfs_repair: set OCNE_XFSPROGS_NEWER", file=sys.stderr)
+    newer_xfsprogs.prepare()
     for seed in range(first, end):
         case = judged(seed, folder, keep)
         results[case.result.split()[0]] += 1
         print(case.line(), flush=True)
+        if until_failure and results.keys() - {"ok", "SKIPPED"}:
+            break
     print(json.dumps({"sum": results}), flush=True)
     return int(bool(results.keys() - {"ok", "SKIPPED"}))

@@ -19,6 +19,7 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.xfs.s
     drop_reference,
     find_free,
     give,
+    overlap,
     remove_mapping,
     take,
 )
@@ -65,6 +66,16 @@ def test_what_is_not_free_cannot_be_taken(start: int, count: int) -> None:
 def test_what_is_free_cannot_be_given(start: int, count: int) -> None:
     with pytest.raises(SpaceError):
         give([FreeExtent(2, 3), FreeExtent(10, 3)], start, count)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_overlaps_are_seen(seed: int) -> None:
+    dice = random.Random(seed)
+    left, right = (
+        [FreeExtent(at, dice.randint(1, 4)) for at in sorted(dice.sample(range(0, 60, 4), dice.randint(0, 5)))] for _ in range(2)
+    )
+    blocks = [{block for extent in extents for block in range(extent.start, extent.end)} for extents in (left, right)]
+    assert overlap(left, right) == bool(blocks[0] & blocks[1])
 
 
 def counts(records: list[Refcount]) -> dict[int, int]:

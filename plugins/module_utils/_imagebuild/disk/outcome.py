@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from ..errors import BuildError
-from .interface import Edit, FileStat, Filesystem, RemoveFile, SetUuid, WriteFile
+from .interface import Edit, FileStat, Filesystem, RemoveFile, SetUuid
 
 
 @dataclass(frozen=True)

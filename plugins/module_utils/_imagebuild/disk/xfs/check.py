@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from .accounting import Ledger, enter_mappings, enter_references, enter_use, enter_use_as_mapping, group_uses, inode_uses
+from .accounting import Ledger, Use, enter_mappings, enter_references, enter_use, enter_use_as_mapping, group_uses, inode_uses
 from .chunks import missing_inodes
 from .dircheck import check_directory
 from .directory import Directory, read_directory
@@ -24,7 +24,8 @@ from .geometry import BLOCK_SIZE
 from .group import Group, GroupHeaders
 from .inode import FILE_TYPES, FLAG2_REFLINK, Inode, read_inode
 from .log import read_clean_log
-from .records import INODES_PER_CHUNK
+from .records import INODES_PER_CHUNK, FreeExtent
+from .space import overlap
 from .superblock import read_superblock
 from .volume import Volume
 
@@ -174,10 +175,16 @@ class _Check:
                     enter_use(ledger, use, -amount)
             for inode in side.inodes.values():
                 for use in inode_uses(inode):
+                    self._check_not_free(side, use)
                     enter_use(ledger, use, -amount)
         wrong = ledger.first_imbalance()
         if wrong:
             raise self._geometry.damage(f"block {wrong[1]:#x} would be lost, or used twice")
+
+    def _check_not_free(self, side: _Side, use: Use) -> None:
+        agno, block = self._geometry.split(use.fsbno)
+        if agno in side.groups and overlap(side.groups[agno].free, [FreeExtent(block, use.blocks)]):
+            raise self._geometry.damage(f"inode {use.owner} uses block {use.fsbno:#x}, which is free")
 
     def _check_mappings(self) -> None:
         """The same for the reverse mappings, where there are any."""
@@ -239,4 +246,4 @@ class _Check:
 
     def _was_free(self, fsbno: int) -> bool:
         agno, block = self._geometry.split(fsbno)
-        return any(extent.start <= block < extent.end for extent in self._before.groups[agno].free)
+        return overlap(self._before.groups[agno].free, [FreeExtent(block, 1)])

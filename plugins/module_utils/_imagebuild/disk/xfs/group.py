@@ -33,7 +33,7 @@ from .records import (
     by_size,
     rmap_order,
 )
-from .space import SpaceError, add_mapping, drop_reference, find_free, give, remove_mapping, take
+from .space import SpaceError, add_mapping, drop_reference, find_free, give, overlap, remove_mapping, take
 from .structure import Structure, seal
 from .volume import Volume
 
@@ -173,6 +173,12 @@ class Group(GroupHeaders):
             end = record.end
         if end > size:
             raise self.damage("has reference counts beyond its end")
+        if overlap(self.free, self.refcounts):
+            raise self.damage("has blocks that are both free and shared")
+        trees = [tree.blocks for tree in (self.bno, self.cnt, self.ino, self.fino, self.refc, self.rmap) if tree]
+        own = sorted([*self.free_list, *(block for blocks in trees for block in blocks)])
+        if overlap(self.free, [FreeExtent(block, 1) for block in own]) or len(set(own)) != len(own):
+            raise self.damage("has tree blocks that are also something else")
         inodes = size * self.volume.geometry.inodes_per_block
         end = 0
         for chunk in self.chunks:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 from .records import RMAP_ATTR, RMAP_BMBT, RMAP_UNWRITTEN, FreeExtent, Refcount, ReverseMapping
 
@@ -25,6 +26,18 @@ def find_free(free: list[FreeExtent], count: int, alignment: int = 1) -> int | N
         if start + count <= extent.end and (best is None or extent.blocks < best[0]):
             best = extent.blocks, start
     return best[1] if best else None
+
+
+def overlap(left: Sequence[FreeExtent], right: Sequence[FreeExtent | Refcount]) -> bool:
+    """Do two sorted lists of runs have a block in common?"""
+    waiting = iter(left)
+    other = next(waiting, None)
+    for run in right:
+        while other and other.end <= run.start:
+            other = next(waiting, None)
+        if other and other.start < run.end:
+            return True
+    return False
 
 
 def take(free: list[FreeExtent], start: int, count: int) -> None:
