@@ -53,7 +53,7 @@ params["endpoints"] = dict.fromkeys(("identity", "object_storage", "compute", "w
 clients = Clients(params)
 place = Place(clients, None, sys.argv[5], "ours")
 with Artefact(open_source(source), image_metadata("amd64", False)) as artefact:
-    upload = Upload(clients, artefact, {}, place, Journal(work / "journal.jsonl"), silent)
+    upload = Upload(artefact, {}, place, Journal(work / "journal.jsonl"), silent)
     upload.run(lambda: None)
 """
 

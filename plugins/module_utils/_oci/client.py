@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,10 +29,6 @@ class Retry:
     total: float = 600.0
 
 
-class Interrupted(Exception):
-    """The run ends: a call that waits for its next try is given up."""
-
-
 class Clients:
     """The services of one region, as one identity.
 
@@ -45,7 +39,6 @@ class Clients:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
-        self._ended = threading.Event()
 
     @cached_property
     def identity(self) -> Identity:
@@ -66,14 +59,6 @@ class Clients:
     @cached_property
     def work_requests(self) -> Any:
         return self._client("work_requests", "work_requests", "WorkRequestClient")
-
-    def end(self) -> None:
-        """Let no call of another thread than the main one go on: that one may still have to clean up."""
-        self._ended.set()
-
-    @property
-    def ended(self) -> bool:
-        return self._ended.is_set()
 
     def _client(self, service: str, module: str, name: str) -> Any:
         oci = sdk()
@@ -97,24 +82,13 @@ class Clients:
 
     def _retry_strategy(self) -> Any:
         retry = sdk("retry")
-        strategy = retry.RetryStrategyBuilder(
+        return retry.RetryStrategyBuilder(
             max_attempts=self.retry.attempts,
             total_elapsed_time_seconds=self.retry.total,
             retry_base_sleep_time_seconds=self.retry.first_pause,
             retry_max_wait_between_calls_seconds=self.retry.longest_pause,
-            backoff_type=retry.BACKOFF_FULL_JITTER_EQUAL_ON_THROTTLE_VALUE,
+            backoff_type=retry.BACKOFF_EQUAL_JITTER_VALUE,
         ).get_retry_strategy()
-        pause = sdk("retry.retry_sleep_utils").get_exponential_backoff_with_equal_jitter_sleep_time
-
-        def wait(attempt: int, error: BaseException) -> None:
-            seconds = pause(self.retry.first_pause, 2, self.retry.longest_pause, attempt)
-            if threading.current_thread() is threading.main_thread():
-                time.sleep(seconds)
-            elif self._ended.wait(seconds):
-                raise Interrupted from error
-
-        strategy.do_sleep = wait
-        return strategy
 
 
 def _trust(session: Any, bundle: str) -> None:

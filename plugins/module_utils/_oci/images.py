@@ -29,13 +29,7 @@ def our_images(clients: Clients, compartment: str, display_name: str | None) -> 
     """Images with our tags that are or will be there: usable ones first, the oldest first among equals."""
     options = {"display_name": display_name} if display_name else {}
     found = every(f"images of compartment {compartment}", clients.compute.list_images, compartment, **options)
-    ours = [
-        image
-        for image in found
-        if CONTENT_TAG in (image.freeform_tags or {})
-        and image.lifecycle_state in USABLE + COMING
-        and image.compartment_id == compartment  # the service lists its platform images too
-    ]
+    ours = [image for image in found if CONTENT_TAG in (image.freeform_tags or {}) and image.lifecycle_state in USABLE + COMING]
     return sorted(ours, key=lambda image: (image.lifecycle_state not in USABLE, image.time_created, image.id))
 
 

@@ -23,6 +23,7 @@ from .compartments import compartment_id
 from .importing import Decision, Observed, Wanted, actions, decide, difference, must_be_ours, observe, place_of, wanted
 from .objects import CONTENT_KEY, Place, StoredObject
 from .sdk import OciError, sdk
+from .shield import uninterrupted
 from .undo import Undo
 from .upload import Upload
 from .work_requests import Deadline, WorkFailed, find_work_request, follow
@@ -80,7 +81,6 @@ class _Run:
         self._place = place
         self._seen = seen
         self._undo = Undo()
-        self._still_read = False
         self.image = seen.image
         self.stored = seen.stored
         self.uploaded = 0
@@ -105,7 +105,6 @@ class _Run:
                 self.changed |= capabilities.set_capabilities(self._clients, self._seen.compartment, self.image.id)
             if decision.set_shapes:
                 self._set_shapes()
-            self._undo.forget()
         if decision.remove_object:
             self._remove_object()
         if decision.remove_leftovers:
@@ -113,7 +112,7 @@ class _Run:
 
     def _upload(self) -> None:
         with Artefact(self._want.source, self._want.metadata) as artefact:
-            upload = Upload(self._clients, artefact, self._want.object_metadata, self._place, self._seen.journal, self._progress)
+            upload = Upload(artefact, self._want.object_metadata, self._place, self._seen.journal, self._progress)
             self.stored = upload.run(self._to_replace)
             self.uploaded = upload.sent
         self.changed = True
@@ -141,7 +140,6 @@ class _Run:
         return [image for image in found if image.lifecycle_state in images.COMING]
 
     def _import(self, deadline: Deadline, wait: bool) -> None:
-        want, clients = self._want, self._clients
         if found := self._same_images():  # another run was faster while this one uploaded
             self.image = found[0]
             if wait:
@@ -150,33 +148,37 @@ class _Run:
         request = ""
         if self._params["import_through"] != "preauthenticated_request":
             try:
-                self.image, request = images.import_image(
-                    clients, self._seen.compartment, want.display_name, want.all_tags, self._place, None
-                )
+                request = self._begin_import(None)
             except OciError as error:
                 if self._params["import_through"] == "object" or not images.refuses_object(error):
                     raise
-                # A federated user or a principal may not read the object through the image service, but may hand on its URL.
-                request = self._import_by_url(deadline)
-        else:
-            request = self._import_by_url(deadline)
-        self.changed = True
-        self._undo.add(f"image {self.image.id}", self._undo_image)
+        if self.image is None:
+            # A federated user or a principal may not read the object through the image service, but may hand on its URL.
+            request = self._begin_import(self._preauthenticate(deadline))
         if not wait:
             return
         self._await(self.image, request, deadline)
         self._drop_preauthenticated_requests()
         self._yield_to_first(deadline)
 
-    def _import_by_url(self, deadline: Deadline) -> str:
-        """Import through a pre-authenticated request; the work request's id."""
+    def _preauthenticate(self, deadline: Deadline) -> str:
+        """The URL, a secret, by which the object can be read until some time after the deadline."""
         expires = datetime.now(timezone.utc) + timedelta(seconds=deadline.seconds) + _GRACE
-        identifier, url = self._place.preauthenticate(f"import {self._want.display_name}", expires)
-        self._seen.journal.add_preauthenticated_request(identifier)
         self._undo.add("the pre-authenticated request", self._undo_preauthenticated_requests)
-        self.image, request = images.import_image(
-            self._clients, self._seen.compartment, self._want.display_name, self._want.all_tags, self._place, url
-        )
+        with uninterrupted():
+            identifier, url = self._place.preauthenticate(f"import {self._want.display_name}", expires)
+            self._seen.journal.add_preauthenticated_request(identifier)
+        return url
+
+    def _begin_import(self, url: str | None) -> str:
+        """Import by the URL, or by the object's name; the work request's id."""
+        want = self._want
+        with uninterrupted():
+            self.image, request = images.import_image(
+                self._clients, self._seen.compartment, want.display_name, want.all_tags, self._place, url
+            )
+            self._undo.add(f"image {self.image.id}", self._undo_image)
+        self.changed = True
         return request
 
     def _await(self, image: Any, request: str, deadline: Deadline) -> None:
@@ -245,7 +247,6 @@ class _Run:
             images.delete_image(self._clients, self.image.id, patient=False)
             self._delete_schemas(self.image.id)
         except OciError as error:
-            self._still_read = True
             if error.status != 409:
                 raise
             raise OcneError(
@@ -254,7 +255,7 @@ class _Run:
 
     def _undo_object(self) -> None:
         self._refuse_if_read()
-        if self.stored and not self._coming(self._want.content):
+        if self.stored:
             self._place.delete(self.stored.etag)
 
     def _undo_preauthenticated_requests(self) -> None:
@@ -262,8 +263,8 @@ class _Run:
         self._drop_preauthenticated_requests()
 
     def _refuse_if_read(self) -> None:
-        if self._still_read:
-            raise OcneError("the import reads it. The next run removes it.")
+        if self._coming(self._want.content):
+            raise OcneError("an import reads it. The next run removes it.")
 
 
 def _result(image: Any, want: Wanted, place: Place, stored: StoredObject | None, uploaded: int) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from typing import Any, Callable
 from .._errors import OcneError
 from .._imagebuild.progress import Progress
 from .artefact import Artefact
-from .client import Clients, Interrupted
 from .deflate import GZIP_HEADER, Codec, best_codec, gzip_trailer
 from .journal import Journal, Part
 from .objects import Place, Replaced, StoredObject
 from .sdk import OciError
+from .shield import uninterrupted
 from .workers import Workers
 
 #: The layout of parts; parts of another are not taken up.
@@ -53,11 +53,13 @@ def multipart_md5(parts: list[Part]) -> str:
 
 
 class _Body:
-    """A part on its way: a file-like object in memory, sent in slices, so that it can be interrupted."""
+    """A part on its way: a file-like object in memory, sent in slices.
 
-    def __init__(self, data: bytes, clients: Clients) -> None:
+    Sent as a whole, it would have to be through within the time in which a connection must be made.
+    """
+
+    def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
-        self._clients = clients
         self._position = 0
 
     def __len__(self) -> int:
@@ -71,8 +73,6 @@ class _Body:
         return self._position
 
     def read(self, size: int = -1) -> memoryview:
-        if self._clients.ended:
-            raise Interrupted
         # The HTTP library asks for 16 KiB at a time, which costs more than the sending; it takes what it gets.
         piece = self._data[self._position : self._position + max(size, _SLICE)]
         self._position += len(piece)
@@ -88,7 +88,6 @@ class Upload:
 
     def __init__(
         self,
-        clients: Clients,
         artefact: Artefact,
         metadata: Mapping[str, str],
         place: Place,
@@ -96,7 +95,6 @@ class Upload:
         progress: Progress,
         codec: Codec | None = None,
     ) -> None:
-        self._clients = clients
         self._artefact = artefact
         self._place = place
         self._journal = journal
@@ -160,7 +158,8 @@ class Upload:
                 self._resume(parts)
                 return
             self._place.abort_upload(self._journal.upload_id)
-        self._journal.begin(self._packaging, self._place.begin_upload(self._metadata))
+        with uninterrupted():
+            self._journal.begin(self._packaging, self._place.begin_upload(self._metadata))
 
     def _resume(self, stored: Mapping[int, Any]) -> None:
         """Take up the parts that the service has and that are, by their MD5, those that we would send."""
@@ -185,7 +184,7 @@ class Upload:
                 flying = self._landed(flying)
 
     def _send(self, part: Part, data: bytes) -> Part:
-        self._etags[part.number] = self._place.put_part(self._journal.upload_id, part.number, _Body(data, self._clients), part.md5)
+        self._etags[part.number] = self._place.put_part(self._journal.upload_id, part.number, _Body(data), part.md5)
         return part
 
     def _landed(self, flying: set[Future[Part]]) -> set[Future[Part]]:
@@ -256,7 +255,6 @@ class Upload:
 
     def _give_up(self, error: BaseException) -> None:
         """Keep the upload where another try can go on with it, else remove it."""
-        self._clients.end()
         if isinstance(error, OciError) and error.passes:
             error.hint = f"{error.hint} What was uploaded is kept: the next run goes on from there.".lstrip()
             return

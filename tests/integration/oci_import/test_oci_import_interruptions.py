@@ -176,6 +176,21 @@ def test_signal_in_mid_import_leaves_nothing(importer: Importer) -> None:
     assert importer.nothing_is_left()
 
 
+@pytest.mark.parametrize(
+    ("target", "changes"),
+    [("/u$", {}), ("/p$|/p/$", {"import_through": "preauthenticated_request"}), ("/images$", {})],
+    ids=["upload", "pre-authenticated request", "image"],
+)
+def test_signal_while_something_is_being_made_leaves_nothing(importer: Importer, target: str, changes: dict[str, Any]) -> None:
+    importer.endpoint.settings.import_seconds = 30
+    importer.endpoint.faults.add(Fault("delay", "POST", target, seconds=2))
+    process = importer.start(**changes)
+    _wait_until(lambda: importer.endpoint.requests("POST", target), process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 1
+    assert importer.nothing_is_left()
+
+
 def test_killed_import_is_waited_for_by_the_next_run(importer: Importer) -> None:
     importer.endpoint.settings.import_seconds = 4
     process = importer.start()

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import CancelledError
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
+from ansible_collections.ocne.images.plugins.module_utils._oci.shield import uninterrupted
 from ansible_collections.ocne.images.plugins.module_utils._oci.undo import Undo
 from ansible_collections.ocne.images.plugins.module_utils._oci.workers import Workers
 
@@ -81,3 +83,26 @@ def test_workers_drop_what_is_not_begun() -> None:
     go_on.set()
     assert running.result(timeout=10) is None
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("test-"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_signal_waits_until_the_id_is_noted(fails: bool) -> None:
+    noted = []
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            with uninterrupted():
+                signal.raise_signal(signal.SIGINT)
+                noted.append("id")
+                if fails:
+                    _fail()
+        except OcneError:
+            noted.append("the run went on")
+    assert noted == ["id"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_no_signal_changes_nothing() -> None:
+    with uninterrupted():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
