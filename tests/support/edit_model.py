@@ -81,7 +81,7 @@ def random_edits(dice: random.Random, before: Listing, partition: str) -> list[E
     for path in before:
         sizes[parent(path)] = sizes.get(parent(path), 0) + 1
     largest = sorted(directories, key=lambda path: -sizes.get(path, 0))[:4]
-    odd = [path for path in regular if path.rpartition("/")[2].startswith(("clone", "sparse", "hardlink"))]
+    odd = [path for path in regular if path.rpartition("/")[2].startswith(("clone", "sparse", "hardlink")) or before[path].xattrs]
     removed: set[str] = set()
     edits: list[Edit] = []
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import importlib
 import struct
 import zlib
+from array import array
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..errors import BuildError, Unsupported
 from .device import Device
-from .qcow2_header import Qcow2Header, check_extents, read_header
+from .qcow2_header import Qcow2Header, check_extents, pack_words, read_header, read_words
 
 _OFFSET = 0x00FFFFFFFFFFFE00
 _COPIED = 1 << 63
@@ -26,9 +27,9 @@ _COMPRESSED = 1 << 62
 _ZERO = 1
 
 
-#: Bytes of decompressed clusters, and number of L2 tables, that are kept.
-_CLUSTER_CACHE = 16 << 20
-_L2_CACHE = 8 << 20
+#: Bytes of decompressed clusters, and of L2 tables, that are kept.
+_CLUSTER_CACHE = 8 << 20
+_L2_CACHE = 4 << 20
 
 
 def inflate(data: bytes, size: int) -> bytes:
@@ -67,21 +68,18 @@ class Qcow2Image:
             check_extents(file, self.header)
         self.size = self.header.virtual_size
         self._file = file
-        self._l1 = self._words(self.header.l1_offset, self.header.l1_entries)
-        self._l2: OrderedDict[int, list[int]] = OrderedDict()
+        self._l1 = read_words(file, self.header.l1_offset, self.header.l1_entries)
+        self._l2: OrderedDict[int, array[int]] = OrderedDict()
         self._inflated: OrderedDict[int, bytes] = OrderedDict()
         self._decompress = zstd_decompressor(file.name) if self.header.compression == "zstd" else inflate
 
-    def _words(self, offset: int, count: int) -> list[int]:
-        return list(struct.unpack(f">{count}Q", self._file.read(offset, 8 * count)))
-
-    def _l2_table(self, index: int) -> list[int] | None:
+    def _l2_table(self, index: int) -> array[int] | None:
         table = self._l2.get(index)
         if table is None:
             offset = self._l1[index] & _OFFSET
             if not offset:
                 return None
-            table = self._l2[index] = self._words(offset, self.header.cluster_size // 8)
+            table = self._l2[index] = read_words(self._file, offset, self.header.cluster_size // 8)
             while len(self._l2) * self.header.cluster_size > _L2_CACHE and len(self._l2) > 1:
                 self._l2.popitem(last=False)
         return table
@@ -139,15 +137,15 @@ class Qcow2Image:
 class _Planner:
     """One set of writes, turned into clusters, L2 entries and reference counts. All in memory."""
 
-    def __init__(self, image: Qcow2Image, file: Device, l1: list[int]) -> None:
+    def __init__(self, image: Qcow2Image, file: Device, l1: array[int]) -> None:
         header = image.header
         if header.refcount_bits != 16:
             raise Unsupported(f"{file.name}: the qcow2 image has reference counts of {header.refcount_bits} bits.")
         if header.autoclear:
             raise Unsupported(f"{file.name}: the qcow2 image uses autoclear features {header.autoclear:#x} (such as bitmaps).")
         self._image, self._file, self._header = image, file, header
-        self._l1, self._l1_changed = list(l1), False
-        self._tables: dict[int, list[int]] = {}
+        self._l1, self._l1_changed = array("Q", l1), False
+        self._tables: dict[int, array[int]] = {}
         self._refcounts = _Refcounts(file, header)
 
     def plan(self, writes: Mapping[int, bytes]) -> dict[int, bytes]:
@@ -160,9 +158,9 @@ class _Planner:
             else:
                 host[self._place(cluster, entry)] = self._whole(cluster, pieces)
         for index, table in self._tables.items():
-            host[self._l1[index] & _OFFSET] = struct.pack(f">{len(table)}Q", *table)
+            host[self._l1[index] & _OFFSET] = pack_words(table)
         if self._l1_changed:
-            host[self._header.l1_offset] = struct.pack(f">{len(self._l1)}Q", *self._l1)
+            host[self._header.l1_offset] = pack_words(self._l1)
         host.update(self._refcounts.writes())
         return host
 
@@ -202,17 +200,17 @@ class _Planner:
         self._table(index)[slot] = place | _COPIED
         return place
 
-    def _table(self, index: int) -> list[int]:
+    def _table(self, index: int) -> array[int]:
         """The L2 table, to be changed."""
         if index not in self._tables:
             entry = self._l1[index]
             if entry & _OFFSET:
                 self._own(entry, "L2 table")
-                self._tables[index] = [self._image.entry(index * self._entries + slot) for slot in range(self._entries)]
+                self._tables[index] = read_words(self._file, entry & _OFFSET, self._entries)
             else:
                 self._l1[index] = self._refcounts.allocate() | _COPIED
                 self._l1_changed = True
-                self._tables[index] = [0] * self._entries
+                self._tables[index] = array("Q", bytes(8 * self._entries))
         return self._tables[index]
 
     @property
@@ -231,7 +229,7 @@ class _Refcounts:
         self._file, self._bits, self._size = file, header.cluster_bits, header.cluster_size
         self._offset = header.refcount_table_offset
         length = header.refcount_table_clusters * self._size
-        self._table = list(struct.unpack(f">{length // 8}Q", file.read(self._offset, length)))
+        self._table = read_words(file, self._offset, length // 8)
         self._blocks: dict[int, bytearray] = {}
         self._changed: set[int] = set()
         self._table_changed = False
@@ -259,7 +257,7 @@ class _Refcounts:
     def writes(self) -> dict[int, bytes]:
         host = {self._table[index] & ~511: bytes(self._blocks[index]) for index in self._changed}
         if self._table_changed:
-            host[self._offset] = struct.pack(f">{len(self._table)}Q", *self._table)
+            host[self._offset] = pack_words(self._table)
         return host
 
     def _new_cluster(self) -> int:

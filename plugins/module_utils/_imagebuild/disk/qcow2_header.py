@@ -10,6 +10,8 @@ Source: QEMU, docs/interop/qcow2.txt. Nothing here follows a name that the image
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,21 @@ class Qcow2Header:
         offset = entry & ((1 << bits) - 1)
         sectors = ((entry & (_COMPRESSED - 1)) >> bits) + 1
         return offset, sectors * 512 - (offset & 511)
+
+
+def read_words(file: Device, offset: int, count: int) -> array[int]:
+    """A table of big-endian 64-bit numbers, in 8 bytes each."""
+    words = array("Q", file.read(offset, 8 * count))
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words
+
+
+def pack_words(words: array[int]) -> bytes:
+    copy = array("Q", words)
+    if sys.byteorder == "little":
+        copy.byteswap()
+    return copy.tobytes()
 
 
 def is_qcow2(device: Device) -> bool:
@@ -172,8 +189,8 @@ def check_extents(file: Device, header: Qcow2Header) -> None:
     """Raise BuildError where the image refers to bytes beyond its file's end, as a download cut short does."""
     cluster, step = header.cluster_size, 16 if header.extended_l2 else 8
     limit = -(-file.size // 512) * 512
-    for index, entry in enumerate(struct.iter_unpack(">Q", file.read(header.l1_offset, header.l1_entries * 8))):
-        table = entry[0] & _OFFSET
+    for index, entry in enumerate(read_words(file, header.l1_offset, header.l1_entries)):
+        table = entry & _OFFSET
         if not table:
             continue
         if table % cluster:
@@ -181,9 +198,7 @@ def check_extents(file: Device, header: Qcow2Header) -> None:
         if table + cluster > file.size:
             raise BuildError(f"{file.name}: it is truncated: an L2 table is at {table}, the file ends at {file.size}.", "Fetch it again.")
         guest = index * (cluster // step) * cluster
-        # Most entries are empty or near each other: one pass over the distinct maximum would not tell which is wrong.
-        words = struct.unpack(f">{cluster // 8}Q", file.read(table, cluster))[:: step // 8]
-        for number, word in enumerate(words):
+        for number, word in enumerate(read_words(file, table, cluster // 8)[:: step // 8]):
             if not word:
                 continue
             if word & _COMPRESSED:
