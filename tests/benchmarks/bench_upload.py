@@ -54,7 +54,7 @@ clients = Clients(params)
 place = Place(clients, None, sys.argv[5], "ours")
 with Artefact(open_source(source), image_metadata("amd64", False)) as artefact:
     upload = Upload(artefact, {}, place, Journal(work / "journal.jsonl"), silent)
-    upload.run(lambda: None)
+    upload.run(lambda: None, lambda stored: None)
 """
 
 IN_MEMORY = """

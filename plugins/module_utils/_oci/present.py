@@ -113,9 +113,12 @@ class _Run:
     def _upload(self) -> None:
         with Artefact(self._want.source, self._want.metadata) as artefact:
             upload = Upload(artefact, self._want.object_metadata, self._place, self._seen.journal, self._progress)
-            self.stored = upload.run(self._to_replace)
+            upload.run(self._to_replace, self._note_object)
             self.uploaded = upload.sent
         self.changed = True
+
+    def _note_object(self, stored: StoredObject) -> None:
+        self.stored = stored
         if not self._want.keep_object:
             self._undo.add(str(self._place), self._undo_object)
 

@@ -106,10 +106,11 @@ class Upload:
         self._covered = 0
         self.sent = 0
 
-    def run(self, to_replace: Callable[[], StoredObject | None]) -> StoredObject:
+    def run(self, to_replace: Callable[[], StoredObject | None], committed: Callable[[StoredObject], None]) -> None:
         """Send what the service has not, and commit.
 
         :param to_replace: called when all is sent: the object that this one may take the place of, if any.
+        :param committed: given the object, before a signal can end the run.
         :raises OcneError: what cannot be mended by another try; then the upload has been aborted. Where another try
             can help, what was sent is kept for the next run.
         """
@@ -119,12 +120,12 @@ class Upload:
                 self._send_all(compressors)
             replaced = to_replace()
             self._artefact.verify_unchanged()
-            stored = self._commit(replaced)
+            with uninterrupted():
+                committed(self._commit(replaced))
+                self._journal.end_upload()
         except BaseException as error:
             self._give_up(error)
             raise
-        self._journal.end_upload()
-        return stored
 
     def _commit(self, replaced: StoredObject | None) -> StoredObject:
         upload_id = self._journal.upload_id

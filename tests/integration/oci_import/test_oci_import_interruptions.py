@@ -178,8 +178,8 @@ def test_signal_in_mid_import_leaves_nothing(importer: Importer) -> None:
 
 @pytest.mark.parametrize(
     ("target", "changes"),
-    [("/u$", {}), ("/p$|/p/$", {"import_through": "preauthenticated_request"}), ("/images$", {})],
-    ids=["upload", "pre-authenticated request", "image"],
+    [("/u$", {}), ("/p$|/p/$", {"import_through": "preauthenticated_request"}), ("/images$", {}), ("/u/.*uploadId", {})],
+    ids=["upload", "pre-authenticated request", "image", "object"],
 )
 def test_signal_while_something_is_being_made_leaves_nothing(importer: Importer, target: str, changes: dict[str, Any]) -> None:
     importer.endpoint.settings.import_seconds = 30
