@@ -22,8 +22,8 @@ from .records import Kind, Record
 from .volume import Volume
 
 _MOST_LEVELS = 9
-#: Trees of more blocks than this are refused: 2 MiB, or 260,000 free extents, or 88,000 reverse mappings.
-_MOST_BLOCKS = 520
+#: Trees of more blocks than this are refused: 1 MiB, or 129,000 free extents, or 43,000 reverse mappings.
+_MOST_BLOCKS = 256
 
 Item = TypeVar("Item")
 #: Something to be kept in one block: where it is kept (None: nowhere yet), and what.

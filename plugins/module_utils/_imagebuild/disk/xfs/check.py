@@ -236,7 +236,7 @@ class _Check:
             explained.update(use.fsbno for use in group_uses(group))
         for inode in self._after.inodes.values():
             for use in inode_uses(inode):
-                blocks = set(range(use.fsbno, use.fsbno + use.blocks)) & self._changed
+                blocks = {fsbno for fsbno in self._changed if use.fsbno <= fsbno < use.fsbno + use.blocks}
                 if inode.type == stat.S_IFREG and any(not self._was_free(block) for block in blocks):
                     raise inode.damage("would be written into blocks that were in use")
                 explained |= blocks

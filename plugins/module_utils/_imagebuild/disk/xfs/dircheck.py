@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from .directory import FREE_BLOCK, LEAF_BLOCK, DataItem, block_tail, data_blocks, name_hash, read_directory
+from .directory import FREE_BLOCK, LEAF_BLOCK, DataItem, block_tail, data_blocks, directory_places, name_hash, read_directory
 from .geometry import BLOCK_SIZE
 from .inode import LOCAL, Inode
 from .ondisk import Da3Block, Dir3Block
@@ -22,11 +22,10 @@ def check_directory(inode: Inode) -> None:
     read_directory(inode)
     if inode.disk.format == LOCAL:
         return
-    mapping = inode.mapping()
-    places = {extent.offset + n: extent.fsbno + n for extent in mapping.extents for n in range(extent.blocks)}
+    places = directory_places(inode)
     names: list[_HashEntry] = []
     free: list[int] = []
-    for number, (file_block, _block, data, items) in enumerate(data_blocks(inode, mapping)):
+    for number, (file_block, data, items) in enumerate(data_blocks(inode)):
         if file_block != number:
             raise inode.damage(f"has no directory block {number}")
         names += [(name_hash(item.name), (number * BLOCK_SIZE + item.offset) // 8) for item in items if item.name]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from .extents import Mapping
 from .geometry import BLOCK_SIZE
 from .inode import LOCAL, Inode
 from .ondisk import Dir3Block
@@ -85,7 +84,7 @@ def read_directory(inode: Inode) -> Directory:
         return _read_short_form(inode)
     names: dict[bytes, Name] = {}
     links: dict[bytes, int] = {}
-    for _file_block, _block, _data, items in data_blocks(inode, inode.mapping()):
+    for _file_block, _data, items in data_blocks(inode):
         for item in items:
             if item.name in (b".", b".."):
                 links[item.name] = item.ino
@@ -98,13 +97,17 @@ def read_directory(inode: Inode) -> Directory:
     return Directory(links[b".."], names)
 
 
-def data_blocks(inode: Inode, mapping: Mapping) -> list[tuple[int, int, bytes, list[DataItem]]]:
-    """The blocks with names of a directory that is not in short form: (file block, fsbno, block, its items)."""
-    places = [
-        (extent.offset + n, extent.fsbno + n) for extent in mapping.extents if extent.offset < LEAF_BLOCK for n in range(extent.blocks)
-    ]
-    if len(places) > _MOST_BLOCKS:
+def directory_places(inode: Inode) -> dict[int, int]:
+    """{file block: fsbno} of all blocks of a directory, names and indexes, in order."""
+    extents = inode.mapping().extents
+    if sum(extent.blocks for extent in extents) > _MOST_BLOCKS:
         raise inode.volume.geometry.unsupported(f"the directory of inode {inode.ino} has more than {_MOST_BLOCKS} blocks")
+    return {extent.offset + n: extent.fsbno + n for extent in extents for n in range(extent.blocks)}
+
+
+def data_blocks(inode: Inode) -> list[tuple[int, bytes, list[DataItem]]]:
+    """The blocks with names of a directory that is not in short form: (file block, block, its items)."""
+    places = [(file_block, fsbno) for file_block, fsbno in directory_places(inode).items() if file_block < LEAF_BLOCK]
     found = []
     for file_block, fsbno in places:
         data = inode.volume.verified(fsbno, 0, BLOCK_SIZE, Dir3Block.CRC, f"a directory block of inode {inode.ino}")
@@ -117,7 +120,7 @@ def data_blocks(inode: Inode, mapping: Mapping) -> list[tuple[int, int, bytes, l
             end = BLOCK_SIZE - _TAIL.size - 8 * count
             if len(places) != 1 or end < Dir3Block.SIZE:
                 raise inode.damage(f"has a wrong directory block {fsbno:#x}")
-        found.append((file_block, fsbno, data, _items(inode, data, end)))
+        found.append((file_block, data, _items(inode, data, end)))
     if not found:
         raise inode.damage("is a directory without blocks")
     return found

@@ -17,7 +17,7 @@ from ...errors import BuildError
 from . import log, superblock
 from .allocator import Allocator
 from .crc32c import crc32c
-from .directory import Directory, Name
+from .directory import Directory, Name, directory_places
 from .dirlayout import lay_out
 from .extents import Extent, join_extents
 from .geometry import BLOCK_SIZE
@@ -215,8 +215,8 @@ class Editor:
         layout = lay_out(inode.ino, content.parent, content.names.values(), inode.data_fork_size)
         if layout is None:
             raise geometry.unsupported(f"the directory of inode {inode.ino} is too large")
-        extents = inode.mapping().extents
-        places = {extent.offset + n: extent.fsbno + n for extent in extents for n in range(extent.blocks)}
+        places = directory_places(inode)
+        had = len(places)
         kept = {}
         for number, block in layout.blocks.items():
             fsbno = places.pop(number, None) or self._allocator.allocate(inode, number, 1).fsbno
@@ -229,7 +229,6 @@ class Editor:
             inode.set_data_fork(LOCAL, layout.short_form)
         else:
             inode.set_extents(join_extents([Extent(number, fsbno, 1) for number, fsbno in kept.items()]))
-        had = sum(extent.blocks for extent in extents)
         inode.disk.size, inode.disk.nblocks = layout.size, inode.disk.nblocks - had + len(kept)
 
 

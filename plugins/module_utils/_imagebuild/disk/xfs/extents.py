@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from .geometry import BLOCK_SIZE
 from .ondisk import LongBtreeBlock
 from .volume import Volume
 
@@ -79,14 +80,14 @@ def read_extent_tree(volume: Volume, ino: int, root: bytes) -> tuple[bytes, list
         raise geometry.damage(f"inode {ino} has an extent tree of level {level} with {count} keys")
     pointers = list(struct.unpack_from(f">{count}Q", root, 4 + 8 * most))
     size = LongBtreeBlock.SIZE
-    most = (len(volume.block(0)) - size) // 16
+    most = (BLOCK_SIZE - size) // 16
     blocks: list[int] = []
     records: list[bytes] = []
     while pointers:
         level -= 1
         below: list[int] = []
         for pointer in pointers:
-            data = volume.verified(pointer, 0, len(volume.block(pointer)), LongBtreeBlock.CRC, f"an extent tree block of inode {ino}")
+            data = volume.verified(pointer, 0, BLOCK_SIZE, LongBtreeBlock.CRC, f"an extent tree block of inode {ino}")
             head = LongBtreeBlock(data)
             if (
                 head.magic != head.MAGIC

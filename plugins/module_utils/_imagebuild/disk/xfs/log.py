@@ -28,6 +28,8 @@ _VERSION_2 = 2
 #: Each header sector describes this many bytes of the record's body.
 _CYCLE_DATA = 32 << 10
 _LARGEST_RECORD = 256 << 10
+#: XFS_MAX_LOG_BYTES
+_LARGEST_LOG = 2 << 30
 #: Bytes of a further header sector (xlog_rec_ext_header) that its checksum covers: the cycle and 64 saved words.
 _EXTENDED_HEADER = 4 + 4 * 64
 #: Sectors that are read at once.
@@ -57,8 +59,8 @@ def read_clean_log(volume: Volume) -> CleanLog:
     geometry = volume.geometry
     if not geometry.log_start:
         raise geometry.unsupported("the XFS filesystem has its log on another device")
-    if not geometry.has_extent(geometry.log_start, geometry.log_blocks):
-        raise geometry.damage("the log is outside of it")
+    if not geometry.has_extent(geometry.log_start, geometry.log_blocks) or geometry.log_blocks * BLOCK_SIZE > _LARGEST_LOG:
+        raise geometry.damage("the log is too large, or outside of it")
     sectors = geometry.log_blocks * _PER_BLOCK
     head, cycle = _find_head(volume, sectors)
     at, header = _last_record(volume, sectors, head)

@@ -11,6 +11,7 @@ from .inode import LOCAL, Inode
 from .ondisk import SymlinkBlock
 
 _LONGEST = 1024
+_MOST_EXTENTS = 2
 
 
 def read_symlink(inode: Inode) -> bytes:
@@ -22,11 +23,11 @@ def read_symlink(inode: Inode) -> bytes:
         target = inode.data_fork[:size]
     else:
         target = b""
-        for extent in inode.mapping().extents:
+        for extent in inode.mapping().extents[:_MOST_EXTENTS]:
             for fsbno in range(extent.fsbno, extent.fsbno + min(extent.blocks, 2)):
                 data = inode.volume.verified(fsbno, 0, BLOCK_SIZE, SymlinkBlock.CRC, f"the target of symbolic link {inode.ino}")
                 head = SymlinkBlock(data)
-                if head.magic != head.MAGIC or head.owner != inode.ino or head.offset != len(target):
+                if head.magic != head.MAGIC or head.owner != inode.ino or head.offset != len(target) or not head.bytes:
                     raise inode.damage(f"does not own the symbolic link block {fsbno:#x}")
                 target += data[head.SIZE : head.SIZE + head.bytes]
         target = target[:size]

@@ -63,8 +63,8 @@ class Volume:
 
     def forget(self, fsbno: int, count: int) -> None:
         """Leave these blocks as they are on disk: what they would hold is of no use any more."""
-        for number in range(fsbno, fsbno + count):
-            self.changed.pop(number, None)
+        for number in [number for number in self.changed if fsbno <= number < fsbno + count]:
+            del self.changed[number]
 
     def writes(self) -> dict[int, bytes]:
         """What changed, as {byte offset in the partition: bytes}."""
