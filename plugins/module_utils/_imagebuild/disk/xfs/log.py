@@ -70,6 +70,8 @@ def read_clean_log(volume: Volume) -> CleanLog:
     more_headers = _header_sectors(record) - 1
     length = (more_headers + -(-record.len // _SECTOR)) * _SECTOR
     body = rest[more_headers * _SECTOR :]
+    if 0 < head <= at:  # the record goes over the end of the ring, and began a cycle earlier
+        cycle -= 1
     if (record.cycle, record.lsn) != (cycle, cycle << 32 | at) or len(rest) != length or record.num_logops != 1 or not _is_unmount(body):
         raise _dirty(volume)
     stored = int.from_bytes(header[LogRecord.CRC : LogRecord.CRC + 4], "little")
