@@ -6,6 +6,7 @@
 
 python -m tests.integration.disk fuzz FROM TO     a case for each seed
 python -m tests.integration.disk damage COUNT     damaged disks: a refusal, or a sound edit
+python -m tests.integration.disk log COUNT        logs that end at many places of their ring
 python -m tests.integration.disk mutants          broken editors: each one has to be caught
 """
 
@@ -36,6 +37,9 @@ def main() -> int:
     damage = proofs.add_parser("damage")
     damage.add_argument("count", type=int)
     damage.add_argument("--seed", type=int, default=0)
+    log = proofs.add_parser("log")
+    log.add_argument("count", type=int)
+    log.add_argument("--seed", type=int, default=0)
     mutants = proofs.add_parser("mutants")
     mutants.add_argument("--only", default="", help="those whose name contains this")
     given = vars(parser.parse_args())

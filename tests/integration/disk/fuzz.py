@@ -31,7 +31,7 @@ from tests.support.listing import Listing, differences, digest, list_engine, lis
 from tests.support.xfs_tools import loop_device, mounted, run
 
 LABEL = "root"
-_START = 1 << 20
+START = 1 << 20
 _TIME = 1_700_000_000
 _ALWAYS = (LINKED_BOOT_ENTRY, FSTAB, MACHINE_ID)
 
@@ -122,13 +122,13 @@ class Lab:
         self.size = config.mebibytes << 20
         self._mount_point = case.folder / f"{case.seed}.mnt"
         with self.disk.open("wb") as file:
-            file.truncate(self.size + 2 * _START)
-        first, last = _START // 512, (_START + self.size) // 512 - 1
+            file.truncate(self.size + 2 * START)
+        first, last = START // 512, (START + self.size) // 512 - 1
         table = f"label: gpt\nstart={first}, size={last + 1 - first}, name={LABEL}\n"
         run("sfdisk", "--quiet", self.disk, given=table)
 
     def device(self) -> contextlib.AbstractContextManager[str]:
-        return loop_device(self.disk, _START, self.size)
+        return loop_device(self.disk, START, self.size)
 
     @contextlib.contextmanager
     def mounted(self, options: str = "noatime") -> Iterator[Path]:

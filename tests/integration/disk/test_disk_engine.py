@@ -43,6 +43,10 @@ def test_damaged_disks_are_refused_or_edited_soundly(tmp_path: Path) -> None:
     assert any("edited" in line for line in lines)
 
 
+def test_logs_are_understood_wherever_they_end(tmp_path: Path) -> None:
+    assert all(line.startswith("ok: ") for line in _prove(tmp_path, "log", "4"))
+
+
 @pytest.mark.parametrize("mutant", ["shared blocks are freed", "blocks are lost", "new clusters are not counted"])
 def test_a_broken_editor_is_caught(tmp_path: Path, mutant: str) -> None:
     assert _prove(tmp_path, "mutants", "--only", mutant)[0] == f"caught: {mutant}"
