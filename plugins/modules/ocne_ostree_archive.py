@@ -75,6 +75,9 @@ options:
       - How hard objects are compressed, from 1 to 9.
       - Levels 1 to 3 use ISA-L where the Python package isal is installed, and zlib otherwise. Level 6 is that of ostree itself, and
         gives the very bytes that ostree writes.
+      - Of 1.4 GB in 33,711 files of a Linux system, one run each on two busy cores took 539 MB and 12 CPU seconds at level 1 with
+        ISA-L, 533 MB and 12 at level 2, 525 MB and 14 at level 3, 500 MB and 29 at level 4, 485 MB and 44 at level 6.
+        The more of the image is compressed already, the less levels differ in size.
     type: int
     choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
     default: 3
