@@ -22,7 +22,15 @@ from tests.integration.disk.fuzz import LABEL, START, Case, Config, Failure, Lab
 from tests.support import xfs_tools
 
 _MEBIBYTES = 400
-_OPTIONS = (("-l", "size=10m"), ("-l", "size=10m,su=32k"), ("-l", "size=20m,su=256k"), ("-l", "size=10m", "-s", "size=4096"))
+#: options of mkfs.xfs, and the most sectors that a small transaction takes in such a log
+_LOGS = (
+    (("-l", "size=10m"), 8),
+    (("-l", "size=10m,su=32k"), 64),
+    (("-l", "size=20m,su=256k"), 512),
+    (("-l", "size=10m", "-s", "size=4096"), 16),
+)
+#: In sectors; a log whose stripe unit is larger needs larger buffers than some of these.
+_LARGEST_BUFFER = 64
 _MOUNTS = ("noatime", "noatime,logbsize=32k", "noatime,logbsize=256k")
 
 
@@ -47,15 +55,15 @@ def _write_small(root: Path, count: int) -> None:
         os.close(descriptor)
 
 
-def _go_round(dice: random.Random, lab: Lab, count: int, places: collections.Counter[str]) -> None:
+def _go_round(dice: random.Random, lab: Lab, count: int, sectors: int, places: collections.Counter[str]) -> None:
     for number in range(count):
         _at, left = _place(lab)
-        with lab.mounted(dice.choice(_MOUNTS)) as root:
-            # Far from the seam in long strides, near it in short ones.
-            _write_small(root, dice.randint(0, 3) if left < 200 else left // 6 + dice.randint(0, 9))
+        with lab.mounted("noatime" if sectors > _LARGEST_BUFFER else dice.choice(_MOUNTS)) as root:
+            # Far from the seam in strides that do not go over it, near it in short ones.
+            _write_small(root, left // (2 * sectors) if left > 40 * sectors else dice.randint(0, 3))
             names = {path.name for path in root.iterdir()}
         at, left = _place(lab)
-        places["seam" if left < 3 else "near the seam" if left < 100 or at < 100 else "elsewhere"] += 1
+        places["seam" if left < 3 else "near the seam" if min(at, left) < 100 else "elsewhere"] += 1
         new = str(uuid.UUID(int=dice.getrandbits(128), version=4))
         with open_native(lab.disk, writable=True) as disk:
             disk.apply([SetUuid(LABEL, new), WriteFile(LABEL, f"/new{number}", b"n" * 5000)], number)
@@ -72,7 +80,7 @@ def main(count: int, folder: Path, seed: int) -> int:
     """So many rounds on each kind of log; 1 where one fails."""
     folder.mkdir(parents=True, exist_ok=True)
     status = 0
-    for options in _OPTIONS:
+    for options, sectors in _LOGS:
         lab = Lab(Case(seed, folder), Config(options, _MEBIBYTES, True, False))
         places: collections.Counter[str] = collections.Counter()
         try:
@@ -82,7 +90,7 @@ def main(count: int, folder: Path, seed: int) -> int:
                 raise Failure(f"mkfs.xfs: {output[:300]}")
             with lab.mounted() as root:
                 _write_small(root, 1)
-            _go_round(random.Random(seed), lab, count, places)
+            _go_round(random.Random(seed), lab, count, sectors, places)
             print(f"ok: {' '.join(options)}: {dict(places)}", flush=True)
         except Exception as reason:
             print(f"FAILED: {' '.join(options)}: {dict(places)}: {reason!r}", flush=True)
