@@ -30,7 +30,7 @@ PASSWORD = "registry-Passw0rd"  # of a registry that lives for one test
 class Registry:
     """A running registry.
 
-    :param host: 'localhost:PORT'.
+    :param host: 'localhost:PORT', or 'ADDRESS:PORT'.
     :param ca: the certificate that clients have to trust, where it speaks TLS.
     :param requests: the file that the registry logs its requests to, one a line.
     """
@@ -86,22 +86,24 @@ class Registry:
 
 
 @contextmanager
-def serve(*, auth: bool = False, tls: bool = False) -> Iterator[Registry]:
+def serve(*, auth: bool = False, tls: bool = False, address: str = "127.0.0.1") -> Iterator[Registry]:
     """A registry that is ready, for the time of the context; its storage goes with it.
 
     It can be stopped and started in between.
 
     :param auth: demand USER and PASSWORD.
-    :param tls: speak HTTPS, with a certificate of its own for localhost.
+    :param tls: speak HTTPS, with a certificate of its own for localhost and the address.
+    :param address: of this machine, to listen on.
     """
     with tempfile.TemporaryDirectory(prefix="registry-") as name:
         folder = Path(name)
-        port = _free_port()
-        certificate = _make_certificate(folder) if tls else None
+        port = _free_port(address)
+        certificate = _make_certificate(folder, address) if tls else None
         if auth:
             (folder / "htpasswd").write_text(run("htpasswd", "-nbB", USER, PASSWORD))
-        (folder / "config.yml").write_text(_config(folder, port, auth, certificate))
-        registry = Registry(f"localhost:{port}", folder / "storage", folder / "log", certificate, *((USER, PASSWORD) if auth else ()))
+        (folder / "config.yml").write_text(_config(folder, f"{address}:{port}", auth, certificate))
+        host = "localhost" if address == "127.0.0.1" else address
+        registry = Registry(f"{host}:{port}", folder / "storage", folder / "log", certificate, *((USER, PASSWORD) if auth else ()))
         try:
             registry.start()
             yield registry
@@ -109,19 +111,19 @@ def serve(*, auth: bool = False, tls: bool = False) -> Iterator[Registry]:
             registry.stop()
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
         return int(listener.getsockname()[1])
 
 
-def _config(folder: Path, port: int, auth: bool, certificate: Optional[Path]) -> str:
+def _config(folder: Path, place: str, auth: bool, certificate: Optional[Path]) -> str:
     lines = [
         "version: 0.1",
         "log: {level: info, accesslog: {disabled: false}}",
         f"storage: {{filesystem: {{rootdirectory: {folder / 'storage'}}}, delete: {{enabled: true}}}}",
         "http:",
-        f"  addr: 127.0.0.1:{port}",
+        f"  addr: {place}",
         "  secret: one-process-only",
     ]
     if certificate:
@@ -131,9 +133,9 @@ def _config(folder: Path, port: int, auth: bool, certificate: Optional[Path]) ->
     return "\n".join(lines) + "\n"
 
 
-def _make_certificate(folder: Path) -> Path:
+def _make_certificate(folder: Path, address: str) -> Path:
     certificate = folder / "ca.crt"
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    subject = ("-subj", "/CN=localhost", "-addext", f"subjectAltName=DNS:localhost,IP:{address}")
     key = ("-newkey", "rsa:2048", "-nodes", "-keyout", str(certificate.with_suffix(".key")))
     run("openssl", "req", "-x509", *key, "-days", "2", *subject, "-out", certificate)
     return certificate
