@@ -41,12 +41,12 @@ class Model:
 
     def _write(self, edit: WriteFile) -> None:
         old = self.listing.get(edit.path)
-        content = {"size": len(edit.content), "content": digest(edit.content)}
+        size, content = len(edit.content), digest(edit.content)
         if old and old.links == 1:
-            self.listing[edit.path] = replace(old, **content)
+            self.listing[edit.path] = replace(old, size=size, content=content)
         elif old:
             self._remove(edit.path)
-            self.listing[edit.path] = Item("file", old.mode, old.uid, old.gid, 1, selinux=old.selinux, **content)
+            self.listing[edit.path] = Item("file", old.mode, old.uid, old.gid, 1, size, content, old.selinux)
         else:
             directory = parent(edit.path)
             self._make(directory)
@@ -54,7 +54,7 @@ class Model:
                 (os.fsencode(path), item) for path, item in self.listing.items() if item.type == "file" and parent(path) == directory
             )
             label = beside[0][1].selinux if beside else self.listing[directory].selinux
-            self.listing[edit.path] = Item("file", edit.mode, 0, 0, 1, selinux=label, **content)
+            self.listing[edit.path] = Item("file", edit.mode, 0, 0, 1, size, content, label)
 
     def _make(self, directory: str) -> None:
         if directory not in self.listing:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.device import Overlay, Window
@@ -150,7 +151,7 @@ def _make_superblock(memory: Memory, features: Features, base: int) -> None:
     sb.features_incompat = 1 | features.sparse << 1 | features.bigtime << 3 | features.nrext64 << 5
 
 
-def _make_tree(memory: Memory, agno: int, block: int, magic: bytes, record: str, records: list[tuple[int, ...]]) -> None:
+def _make_tree(memory: Memory, agno: int, block: int, magic: bytes, record: str, records: Sequence[tuple[int, ...]]) -> None:
     start = (agno * GROUP_BLOCKS + block) * BLOCK_SIZE
     head = ShortBtreeBlock(memory.data, start)
     head.magic, head.numrecs, head.leftsib, head.rightsib = magic, len(records), NULL32, NULL32

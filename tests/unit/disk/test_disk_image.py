@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable
 
@@ -80,7 +81,7 @@ def test_what_was_planned_is_read_and_counted(cluster_bits: int, version: int, c
     for offset, data in writes.items():
         expected[offset : offset + 4096] = data
     assert future.read(0, image.size) == expected
-    whole = bytearray(Overlay(file, planned).read(0, Overlay(file, planned).size))
+    whole = Overlay(file, planned).read(0, Overlay(file, planned).size)
     assert isinstance(future, Qcow2Image)
     assert refcounts(whole, 1 << cluster_bits) == references(future, whole)
 
@@ -112,7 +113,7 @@ def test_zstd_is_refused_where_python_cannot(monkeypatch: pytest.MonkeyPatch) ->
     def no_module(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(qcow2.importlib, "import_module", no_module)
+    monkeypatch.setattr(importlib, "import_module", no_module)
     with pytest.raises(Unsupported, match=r"zstd, which needs Python 3\.14"):
         open_image(
             Memory(

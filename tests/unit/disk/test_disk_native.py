@@ -54,7 +54,7 @@ def filesystem(features: Features = FEATURES[0]) -> Memory:
 
 def disk(tmp_path: Path, memory: Memory, form: str = "raw") -> Path:
     path = tmp_path / "disk.img"
-    content = make_gpt({"boot": bytes(memory.data), "root": bytes(memory.data), "data": bytes(8192)})
+    content = bytes(make_gpt({"boot": bytes(memory.data), "root": bytes(memory.data), "data": bytes(8192)}))
     path.write_bytes(content if form == "raw" else make_qcow2(content, compressed=form == "compressed"))
     return path
 
@@ -228,7 +228,7 @@ def test_one_refused_edit_refuses_all(tmp_path: Path, edit: Edit, error: type[Ex
 
 def test_a_file_can_be_written_removed_and_written_again(tmp_path: Path) -> None:
     path = disk(tmp_path, filesystem(FEATURES[1]))
-    edits = [
+    edits: list[Edit] = [
         WriteFile("root", "/etc/fstab", b"x" * 9000),
         WriteFile("root", "/etc/fstab", b"y" * 5000),
         RemoveFile("root", "/etc/fstab"),
