@@ -32,6 +32,7 @@ PACKAGES = {
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
     "archive containers": ("containernetworking-plugins", "iptables", "nginx-light", "ostree", "podman"),
+    "a host with systemd": ("busybox-static", "crun", "mmdebstrap", "podman"),
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),
     "a Go toolchain": ("golang-go",),

@@ -83,11 +83,18 @@ _RUN = {
 
 
 def write_nginx_image(
-    dest: Path, *, port: int = 80, root: str = DEFAULT_ROOT, compression: str = "gzip", architecture: str = "amd64"
+    dest: Path,
+    *,
+    port: int = 80,
+    root: str = DEFAULT_ROOT,
+    compression: str = "gzip",
+    architecture: str = "amd64",
+    more: Sequence[Files] = (),
 ) -> str:
     """Make the folder dest an OCI layout with the image, tagged 'latest'; the digest of its manifest.
 
     :param compression: 'gzip' or 'none'.
+    :param more: further layers.
     """
     program: dict[str, Union[bytes, str]] = {"etc/passwd": f"root:x:0:0::/:\nnginx:x:{USER}:{USER}::/:\n".encode()}
     program["etc/group"] = f"root:x:0:\nnginx:x:{USER}:\n".encode()
@@ -99,7 +106,7 @@ def write_nginx_image(
         f"{root.lstrip('/')}/index.html": b"It works.\n",
         "etc/nginx/conf.d/default.conf": SITE_CONFIGURATION.format(port=port, root=root).encode(),
     }
-    return write_image(dest, (program, site), architecture=architecture, compression=compression)
+    return write_image(dest, (program, site, *more), architecture=architecture, compression=compression)
 
 
 def write_image(

@@ -27,8 +27,12 @@ class Podman:
         self._folder = Path(tempfile.mkdtemp(prefix="podman-"))  # podman wants a short path
         self._options = ("podman", "--root", self._folder / "root", "--runroot", self._folder / "run")
 
+    def command(self, *arguments: Argument) -> list[Argument]:
+        """podman's words, for those who run it themselves."""
+        return [*self._options, *arguments]
+
     def __call__(self, *arguments: Argument) -> str:
-        return run(*self._options, *arguments, env={"TMPDIR": str(self._folder)})
+        return run(*self.command(*arguments), env={"TMPDIR": str(self._folder)})
 
     @contextmanager
     def serving(self, image: str, port: int, path: str) -> Iterator[str]:
