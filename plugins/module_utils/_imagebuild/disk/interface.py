@@ -69,8 +69,9 @@ class FileStat:
 class WriteFile:
     """Make the file's content this. A file that exists keeps owner, mode and SELinux label; its blocks are never
     patched (they can be shared), it is written anew and takes the old one's place. A new file gets mode, owner 0:0,
-    and the SELinux label of a regular file beside it (of its directory where there is none); missing parent
-    directories are made with mode 0755 and their parent's label.
+    and the SELinux label of the first regular file beside it, by name (of its directory where there is none); missing
+    parent directories are made with mode 0755 and their parent's label. A symlink at the end of the path is followed,
+    and BuildError where it leads nowhere. A file with several names gets a new inode: the other names keep the old one.
     """
 
     partition: str
@@ -81,7 +82,7 @@ class WriteFile:
 
 @dataclass(frozen=True)
 class RemoveFile:
-    """Unlink the file. It exists when the plan is made."""
+    """Unlink the regular file or symlink. It exists when the plan is made; FileNotFoundError otherwise."""
 
     partition: str
     path: str
