@@ -136,7 +136,7 @@ def _items(inode: Inode, data: bytes, end: int) -> list[DataItem]:
     found = []
     offset = Dir3Block.SIZE
     while offset < end:
-        if offset + 16 > end and end - offset < 8:
+        if end - offset < 8:
             raise inode.damage(f"has a wrong directory entry at byte {offset}")
         tag, length = struct.unpack_from(">HH", data, offset)
         if tag == UNUSED_TAG:

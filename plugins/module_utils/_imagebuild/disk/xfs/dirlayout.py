@@ -22,7 +22,6 @@ from .ondisk import NULL32, Da3Block, Dir3Block
 #: Where the first name of a directory lies, in bytes: after the block's header, '.' and '..'.
 _FIRST_OFFSET = Dir3Block.SIZE + 2 * 16
 _DIRECTORY_TYPE = FILE_TYPES[0o040000]
-_NO_BLOCK = 0xFFFF
 
 _PER_LEAF = (BLOCK_SIZE - Da3Block.SIZE) // 8
 _PER_FREE = (BLOCK_SIZE - Dir3Block.SIZE) // 2

@@ -18,7 +18,7 @@ INODES_PER_CHUNK = 64
 INODES_PER_HOLE = 4
 
 #: Owners of blocks that belong to no file (xfs_format.h, XFS_RMAP_OWN_…), as unsigned numbers.
-OWN_AG, OWN_INOBT, OWN_INODES, OWN_REFC, OWN_COW = ((1 << 64) - n for n in (5, 6, 7, 8, 9))
+OWN_AG, OWN_INOBT, OWN_INODES, OWN_REFC = ((1 << 64) - n for n in (5, 6, 7, 8))
 
 #: Flags in the offset of a reverse mapping.
 RMAP_ATTR, RMAP_BMBT, RMAP_UNWRITTEN = 1 << 63, 1 << 62, 1 << 61
