@@ -80,7 +80,7 @@ options:
         The more of the image is compressed already, the less levels differ in size.
     type: int
     choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    default: 3
+    default: 2
   dest:
     description:
       - File to make, or a folder for it.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Protocol
 
-DEFAULT_LEVEL = 3
+DEFAULT_LEVEL = 2
 LEVELS = range(1, 10)
 _ISAL_LEVELS = range(1, 4)
 #: memLevel: a medium buffer makes ISA-L's blocks shorter and its output half a percent smaller, at the same speed.
