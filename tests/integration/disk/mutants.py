@@ -115,7 +115,12 @@ MUTANTS = (
         by_check=False,
     ),
     Mutant("old compressed clusters stay counted", "qcow2.py", "            self._refcounts.release(start, length)\n", "", by_check=False),
-    Mutant("a cluster is placed over another", "qcow2.py", "self._end = -(-file.size // self._size)", "self._end = 3"),
+    Mutant(
+        "an L2 entry leads to a wrong cluster",
+        "qcow2.py",
+        "self._table(index)[slot] = place | _COPIED",
+        "self._table(index)[slot] = place - self._header.cluster_size | _COPIED",
+    ),
 )
 
 
