@@ -47,7 +47,15 @@ TIERS = {
     "sanity": Tier("tests/sanity", ("linting of shell scripts",), workers=2),
     "integration": Tier(
         "tests/integration",
-        ("sample disks", "container images", "a registry", "archive containers", "a host with systemd", "the engine guestfs", "the disk engine"),
+        (
+            "sample disks",
+            "container images",
+            "a registry",
+            "archive containers",
+            "a host with systemd",
+            "the engine guestfs",
+            "the disk engine",
+        ),
         as_root=True,
     ),
     "molecule": Tier("extensions/molecule"),
