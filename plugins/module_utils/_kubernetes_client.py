@@ -204,12 +204,17 @@ def doing(what: str) -> Iterator[None]:
             f"Could not {what}: {message} ({error.status} {reason}).", _advice(error.status, message), error.status, reason
         ) from error
     except (http.HTTPError, OSError) as error:
-        raise ClusterError(
-            f"Could not {what}: no answer from the API server ({_innermost(error)}).",
-            "Check that the cluster runs, the address in its kubeconfig, the network and its proxy, and certificates.",
-            0,
-            "",
-        ) from error
+        raise _unanswered(what, _innermost(error)) from error
+    except AttributeError as error:
+        # Where TLS fails, the library makes an ApiException without a body, then falls over that.
+        if not isinstance(error.__context__, exceptions.ApiException):
+            raise
+        raise _unanswered(what, " ".join(str(error.__context__.reason).split())[:300]) from error
+
+
+def _unanswered(what: str, why: str) -> ClusterError:
+    hint = "Check that the cluster runs, the address in its kubeconfig, the network and its proxy, and certificates."
+    return ClusterError(f"Could not {what}: no answer from the API server ({why}).", hint, 0, "")
 
 
 def _status(error: Any) -> tuple[str, str]:

@@ -61,6 +61,12 @@ def test_no_answer_is_told() -> None:
     assert failed.value.status == 0
 
 
+def test_a_server_that_speaks_no_tls_is_told(api: Api) -> None:
+    speaking_http = kube.Access("the test", True, overrides=(("host", api.url.replace("http:", "https:")),))
+    with pytest.raises(kube.ClusterError, match=r"no answer from the API server .*SSL"):
+        existing.examine(speaking_http, "images")
+
+
 @pytest.mark.parametrize(
     ("nodes", "told"),
     [
