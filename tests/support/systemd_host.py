@@ -48,7 +48,16 @@ class SystemdHost:
         """Run a playbook of the collection there, on itself; what ansible-playbook says."""
         environment = [f"--env=ANSIBLE_COLLECTIONS_PATH={collections_path()}", "--env=HOME=/root", "--env=NO_COLOR=1"]
         ansible = Path(sys.executable).with_name("ansible-playbook")
-        command = [sys.executable, ansible, playbook, "-e", f"@{variables}", "-e", "ansible_python_interpreter=/usr/bin/python3", *options]
+        command: list[Argument] = [
+            sys.executable,
+            ansible,
+            playbook,
+            "-e",
+            f"@{variables}",
+            "-e",
+            "ansible_python_interpreter=/usr/bin/python3",
+            *options,
+        ]
         return self._podman("exec", *environment, self._name, *command)
 
 
