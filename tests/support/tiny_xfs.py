@@ -121,7 +121,7 @@ def _make_group(memory: Memory, features: Features, agno: int) -> None:
     agf.refcount_root, agf.refcount_level, agf.refcount_blocks = (5, 1, 1) if features.reflink else (0, 0, 0)
     agf.rmap_root, agf.rmap_level, agf.rmap_blocks = (6, 1, 1) if features.rmapbt else (0, 0, 0)
     agf.flfirst, agf.fllast, agf.flcount = 0, len(_FREE_LIST) - 1, len(_FREE_LIST)
-    agf.freeblks, agf.longest = sum(count for _, count in free), max(count for _, count in free)
+    agf.freeblks, agf.longest = sum(count for _start, count in free), max(count for _start, count in free)
     agi = Agi(data, base + 2 * SECTOR)
     agi.magic, agi.versionnum, agi.seqno, agi.length, agi.uuid = b"XAGI", 1, agno, GROUP_BLOCKS, UUID.bytes
     agi.root, agi.level, agi.count, agi.freecount = 3, 1, 64 * chunks, 63 * chunks
@@ -145,7 +145,7 @@ def _make_superblock(memory: Memory, features: Features, base: int) -> None:
     sb.versionnum, sb.sectsize, sb.inodesize, sb.inopblock = 0xB4A5 | 0x80, SECTOR, INODE_SIZE, 8
     sb.blocklog, sb.sectlog, sb.inodelog, sb.inopblog, sb.agblklog = 12, 9, 9, _INODE_BITS, _GROUP_BITS
     sb.icount, sb.ifree = 64, 63
-    sb.fdblocks = sum(count for agno in range(GROUPS) for _, count in _extents(agno)[0]) + GROUPS * len(_FREE_LIST)
+    sb.fdblocks = sum(count for agno in range(GROUPS) for _start, count in _extents(agno)[0]) + GROUPS * len(_FREE_LIST)
     sb.inoalignmt = _CHUNK_BLOCKS
     sb.features_ro_compat = features.finobt | features.rmapbt << 1 | features.reflink << 2 | features.inobtcount << 3
     sb.features_incompat = 1 | features.sparse << 1 | features.bigtime << 3 | features.nrext64 << 5
@@ -196,7 +196,7 @@ class Maker(Editor):
         super().__init__(self.volume, 1)
 
     def symlink(self, path: bytes, target: bytes) -> None:
-        directory, _, name = path.rpartition(b"/")
+        directory, _slash, name = path.rpartition(b"/")
         parent = self._tree.lookup(directory or b"/").inode
         inode = self._new_inode(parent, 0o120777, 0, 0, b"")
         inode.set_data_fork(LOCAL, target)
@@ -208,7 +208,7 @@ class Maker(Editor):
         inode = self._tree.lookup(old).inode
         inode.disk.nlink += 1
         inode.store()
-        directory, _, name = new.rpartition(b"/")
+        directory, _slash, name = new.rpartition(b"/")
         self._link(self._tree.lookup(directory or b"/").inode, name, inode)
 
     def label(self, path: bytes, label: bytes) -> None:

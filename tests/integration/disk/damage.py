@@ -97,7 +97,7 @@ def edit(file: DamagedFile) -> None:
 def right_checksums() -> Iterator[None]:
     """As if whoever damaged the disk had also made its checksums fit."""
 
-    def sound(*_: object) -> bool:
+    def sound(*_arguments: object) -> bool:
         return True
 
     modules: list[Any] = [volume, geometry]
@@ -118,7 +118,7 @@ def _alarm(_number: int, _frame: FrameType | None) -> None:
 def trial(image: Path, dice: random.Random, sectors: list[int], forged: bool) -> str:
     """'edited', 'refused', 'damage', 'not found', or 'STRAY' and the exception."""
     flips = {}
-    for _ in range(dice.choice([1, 1, 3])):
+    for _turn in range(dice.choice([1, 1, 3])):
         place = dice.choice(sectors) * _SECTOR + (dice.randrange(_SECTOR) if dice.random() < 0.5 else dice.randrange(64))
         flips[place] = dice.choice([1, 128, 255, dice.randrange(1, 256)])
     signal.alarm(_SECONDS)

@@ -14,7 +14,7 @@ def bit_by_bit(data: bytes, crc: int = 0) -> int:
     state = crc ^ 0xFFFFFFFF
     for byte in data:
         state ^= byte
-        for _ in range(8):
+        for _turn in range(8):
             state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
     return state ^ 0xFFFFFFFF
 

@@ -166,7 +166,7 @@ def test_an_overlay_reads_like_the_device_after_its_writes(seed: int) -> None:
         expected[place : place + len(data)] = data
     overlay = Overlay(base, writes)
     assert overlay.size == len(expected)
-    for _ in range(50):
+    for _turn in range(50):
         start = dice.randrange(overlay.size)
         length = dice.randint(0, overlay.size - start)
         assert overlay.read(start, length) == expected[start : start + length]

@@ -174,7 +174,7 @@ def test_edits_are_applied(tmp_path: Path, features: Features, form: str) -> Non
 
 def test_the_same_edits_give_the_same_bytes(tmp_path: Path) -> None:
     digests = set()
-    for _ in range(2):
+    for _turn in range(2):
         path = disk(tmp_path, filesystem(), "compressed")
         with open_native(path, writable=True) as opened:
             opened.apply(EDITS, TIME)

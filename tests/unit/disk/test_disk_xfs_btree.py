@@ -24,11 +24,11 @@ def test_parts_end_up_of_a_right_size_and_in_order(seed: int) -> None:
     parts: list[tuple[Optional[int], list[int]]] = [
         (number, list(itertools.islice(items, dice.choice([0, 1, 4, 5, 8, 10, 11, 35])))) for number in range(dice.randint(1, 8))
     ]
-    everything = [item for _, part in parts for item in part]
+    everything = [item for _key, part in parts for item in part]
     cut, left_over = recut(parts, 10)
-    assert [item for _, part in cut for item in part] == everything
-    assert len(cut) == 1 or all(5 <= len(part) <= 10 for _, part in cut)
-    kept = [number for number, _ in cut if number is not None]
+    assert [item for _key, part in cut for item in part] == everything
+    assert len(cut) == 1 or all(5 <= len(part) <= 10 for _key, part in cut)
+    kept = [number for number, _part in cut if number is not None]
     assert sorted(kept + left_over) == list(range(len(parts)))
 
 
@@ -46,7 +46,7 @@ def test_a_tree_grows_and_shrinks_over_levels(kind: Kind[Any]) -> None:
     for count in (3, most_items(kind, 0), most_items(kind, 0) + 1, 5000, 20_000, 4000, 700, 100, 0):
         records: list[Any] = [FreeExtent(3 * number, 1) for number in sorted(dice.sample(range(100_000), count))]
         if kind is RMAP:
-            records = [ReverseMapping(start, 2, dice.choice([5, 9, 1 << 63]), 0) for start, _ in records]
+            records = [ReverseMapping(start, 2, dice.choice([5, 9, 1 << 63]), 0) for start, _length in records]
         tree = update_btree(volume, 0, tree, records, free.pop, free.add, 1 << 32)
         assert tree.records == records
         again = read_btree(volume, 0, kind, tree.root, tree.height)
@@ -60,10 +60,10 @@ def test_leaves_that_keep_their_records_keep_their_bytes() -> None:
     volume = Volume(make_xfs())
     free = iter(range(300, 900))
     records = [FreeExtent(3 * number, 1) for number in range(3000)]
-    tree = update_btree(volume, 0, read_btree(volume, 0, BNO, 1, 1), records, lambda: next(free), lambda _: None, 1)
+    tree = update_btree(volume, 0, read_btree(volume, 0, BNO, 1, 1), records, lambda: next(free), lambda _block: None, 1)
     before = dict(volume.changed)
     records[1600] = FreeExtent(4800, 2)
-    tree = update_btree(volume, 0, tree, records, lambda: next(free), lambda _: None, 1)
+    tree = update_btree(volume, 0, tree, records, lambda: next(free), lambda _block: None, 1)
     changed = [fsbno for fsbno, data in volume.changed.items() if before.get(fsbno) != data]
     assert changed == [tree.levels[0][3].number]
 
@@ -72,7 +72,7 @@ def test_a_damaged_tree_is_told() -> None:
     volume = Volume(make_xfs())
     records = [FreeExtent(3 * number, 1) for number in range(3000)]
     free = iter(range(300, 900))
-    tree = update_btree(volume, 0, read_btree(volume, 0, BNO, 1, 1), records, lambda: next(free), lambda _: None, 1)
+    tree = update_btree(volume, 0, read_btree(volume, 0, BNO, 1, 1), records, lambda: next(free), lambda _block: None, 1)
     leaf = tree.levels[0][2].number
     data = bytearray(volume.block(leaf))
     data[60] ^= 1

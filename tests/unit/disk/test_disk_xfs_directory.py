@@ -46,7 +46,7 @@ def directory(count: int, features: Features) -> tuple[Maker, Inode]:
 )
 @pytest.mark.parametrize("large", [False, True])
 def test_every_form_holds_what_was_put_in(count: int, blocks: list[int], large: bool) -> None:
-    _, inode = directory(count, Features(nrext64=large, rmapbt=large))
+    _maker, inode = directory(count, Features(nrext64=large, rmapbt=large))
     found = read_directory(inode)
     assert list(found.names) == names(random.Random(count), count)
     assert found.parent == inode.ino
@@ -57,7 +57,7 @@ def test_every_form_holds_what_was_put_in(count: int, blocks: list[int], large: 
 
 
 def test_a_directory_shrinks_to_its_inode_and_gives_its_blocks_back() -> None:
-    maker, _ = directory(60, Features())
+    maker, _inode = directory(60, Features())
     before = Volume(make_xfs())
     for name in names(random.Random(60), 60):
         maker.remove_file(b"/" + name)
@@ -84,7 +84,7 @@ def damage(inode: Inode, fsbno: int, at: int, value: bytes) -> None:
     ],
 )
 def test_wrong_blocks_are_told(offset: int, at: int, value: bytes, told: str) -> None:
-    _, inode = directory(100, Features())
+    _maker, inode = directory(100, Features())
     place = next(extent.fsbno + offset - extent.offset for extent in inode.mapping().extents if 0 <= offset - extent.offset < extent.blocks)
     damage(inode, place, at, value)
     with pytest.raises(BuildError, match=told):

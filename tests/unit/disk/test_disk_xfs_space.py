@@ -40,7 +40,7 @@ def test_space_can_be_taken_and_given_in_any_order() -> None:
     dice = random.Random(4)
     free = [FreeExtent(1, 99)]
     taken: set[int] = set()
-    for _ in range(3000):
+    for _turn in range(3000):
         if dice.random() < 0.5:
             start = find_free(free, count := dice.randint(1, 5))
             if start is not None:
@@ -72,7 +72,7 @@ def test_what_is_free_cannot_be_given(start: int, count: int) -> None:
 def test_overlaps_are_seen(seed: int) -> None:
     dice = random.Random(seed)
     left, right = (
-        [FreeExtent(at, dice.randint(1, 4)) for at in sorted(dice.sample(range(0, 60, 4), dice.randint(0, 5)))] for _ in range(2)
+        [FreeExtent(at, dice.randint(1, 4)) for at in sorted(dice.sample(range(0, 60, 4), dice.randint(0, 5)))] for _turn in range(2)
     )
     blocks = [{block for extent in extents for block in range(extent.start, extent.end)} for extents in (left, right)]
     assert overlap(left, right) == bool(blocks[0] & blocks[1])
@@ -84,10 +84,10 @@ def counts(records: list[Refcount]) -> dict[int, int]:
 
 def test_references_drop_block_by_block() -> None:
     dice = random.Random(5)
-    for _ in range(400):
+    for _turn in range(400):
         records: list[Refcount] = []
         at = 0
-        for _ in range(dice.randint(0, 6)):
+        for _turn in range(dice.randint(0, 6)):
             at += dice.randint(0, 3)
             length = dice.randint(1, 5)
             records.append(Refcount(at, length, dice.choice([2, 2, 3, 4])))
