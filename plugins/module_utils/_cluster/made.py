@@ -23,17 +23,20 @@ class Machine(Protocol):
     """A node's container or virtual machine."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called."""
 
     @property
-    def running(self) -> bool: ...
+    def running(self) -> bool:
+        """Whether it runs now."""
 
 
 class Provider(Protocol):
     """What makes clusters."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called."""
 
     def machines(self, name: str) -> Sequence[Any]:
         """The machines of the cluster of that name, whoever made them."""

@@ -31,9 +31,11 @@ ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
 class Hasher(Protocol):
     """What hashlib's objects do."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
 
-    def hexdigest(self) -> str: ...
+    def hexdigest(self) -> str:
+        """The digest so far, in hex."""
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:

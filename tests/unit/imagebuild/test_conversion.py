@@ -72,16 +72,20 @@ class MemoryDisk:
     def filesystem(self, label: str) -> MemoryFilesystem:
         return {"boot": self.boot, "root": self.root}[label]
 
-    def apply(self, edits: Sequence[Edit], timestamp: int) -> None: ...
+    def apply(self, edits: Sequence[Edit], timestamp: int) -> None:
+        """Nothing to do."""
 
-    def check(self, edits: Sequence[Edit], timestamp: int) -> None: ...
+    def check(self, edits: Sequence[Edit], timestamp: int) -> None:
+        """Nothing to do."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nothing to do."""
 
     def __enter__(self) -> MemoryDisk:
         return self
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, *exc: object) -> None:
+        """close()."""
 
 
 def disk(entry: str = ENTRY, **more: bytes) -> MemoryDisk:

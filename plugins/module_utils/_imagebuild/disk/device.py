@@ -21,7 +21,8 @@ class Device(Protocol):
     name: str
     size: int
 
-    def read(self, offset: int, length: int) -> bytes: ...
+    def read(self, offset: int, length: int) -> bytes:
+        """So many bytes from there."""
 
 
 class HostFile:

@@ -146,6 +146,8 @@ class Disk(Protocol):
     def close(self) -> None:
         """Release everything."""
 
-    def __enter__(self) -> Disk: ...
+    def __enter__(self) -> Disk:
+        """The disk itself."""
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, *exc: object) -> None:
+        """close()."""

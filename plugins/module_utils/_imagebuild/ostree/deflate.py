@@ -23,9 +23,11 @@ _ISAL_MEMORY, _ZLIB_MEMORY = 4, 8
 class Compressor(Protocol):
     """A deflate stream being made. With ISA-L its bytes depend on how the input is cut into pieces."""
 
-    def compress(self, data: bytes, /) -> bytes: ...
+    def compress(self, data: bytes, /) -> bytes:
+        """What can be given of the compressed bytes so far."""
 
-    def flush(self) -> bytes: ...
+    def flush(self) -> bytes:
+        """The rest of the compressed bytes."""
 
 
 class Deflate:

@@ -29,10 +29,12 @@ class Number:
         self._name = f"{owner.__name__}.{name}"
 
     @overload
-    def __get__(self, view: None, owner: type) -> Number: ...
+    def __get__(self, view: None, owner: type) -> Number:
+        """Of the class: the field."""
 
     @overload
-    def __get__(self, view: Structure, owner: type) -> int: ...
+    def __get__(self, view: Structure, owner: type) -> int:
+        """Of a view: the value."""
 
     def __get__(self, view: Structure | None, owner: type) -> Number | int:
         if view is None:
@@ -69,10 +71,12 @@ class Bytes:
         self._offset, self._length = offset, length
 
     @overload
-    def __get__(self, view: None, owner: type) -> Bytes: ...
+    def __get__(self, view: None, owner: type) -> Bytes:
+        """Of the class: the field."""
 
     @overload
-    def __get__(self, view: Structure, owner: type) -> bytes: ...
+    def __get__(self, view: Structure, owner: type) -> bytes:
+        """Of a view: the value."""
 
     def __get__(self, view: Structure | None, owner: type) -> Bytes | bytes:
         if view is None:
