@@ -17,6 +17,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from .receipts import Receipt
 
 LABEL = "io.x-k8s.kind.cluster"
 API_PORT = "6443/tcp"
+_ATTEMPTS = 10
 HINT_WITHOUT = "Install it, or name a cluster that runs by kubeconfig or context."
 
 
@@ -59,8 +61,16 @@ class Kind:
 
     def machines(self, name: str) -> list[Container]:
         """The nodes of the cluster of that name, whoever made it."""
-        ids = self._command(self._engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={name}").split()
-        return parse_containers(self._command(self._engine, "inspect", "--type=container", *ids)) if ids else []
+        for attempt in range(_ATTEMPTS):
+            ids = self._command(self._engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={name}").split()
+            try:
+                return parse_containers(self._command(self._engine, "inspect", "--type=container", *ids)) if ids else []
+            except OcneError as error:
+                # One that is just being made or removed is listed, and not there.
+                if attempt == _ATTEMPTS - 1 or "no such" not in error.message.lower():
+                    raise
+            time.sleep(0.5)
+        raise AssertionError("unreachable")
 
     def reserve(self) -> dict[str, Any]:
         """A port for the API server that nothing listens on now; kind itself finds one in this way."""
