@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO, Union, cast
 
 from .._containers.access import Access, credentials
 from .._containers.failures import explain
@@ -48,7 +48,7 @@ BUILDER_OPTIONS: dict[str, dict[str, Any]] = {
     "node_selector": {"type": "dict", "default": {}},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "resources": {"type": "dict", "default": {}},
-    "image_pull_secrets": {"type": "list", "elements": "str", "default": []},
+    "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "wait_timeout": {"type": "int", "default": 3600},
     **CLUSTER_OPTIONS,
 }
@@ -138,7 +138,7 @@ def _plan(
     secret_files: dict[str, bytes] = {}
     described: list[dict[str, str]] = []
     for index, source in enumerate(sources):
-        layout = f"{WORK}/layouts/{index}"
+        layout = f"{WORK}/layout-{index}"  # its parent has to be there for skopeo
         if isinstance(source, FileSource):
             target = f"{WORK}/sources/{index}"
             deliveries.append(_Delivery(target, source.path, source.path.stat().st_size, source.digest.partition(":")[2]))
@@ -289,8 +289,7 @@ def _explained(sources: Sequence[Source]) -> Iterator[None]:
     except StepRefused as refused:
         name, _dash, index = refused.container.partition("-")
         if name == "fetch":
-            source = sources[int(index)]
-            assert isinstance(source, ImageSource)
+            source = cast(ImageSource, sources[int(index)])
             access = source.skopeo.access
             ends = ((source.image.reference, access), (Reference("oci", "pod"), access))
             raise explain(f"fetch {source.image.reference} in a pod", refused.log, ends) from refused

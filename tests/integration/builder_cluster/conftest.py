@@ -1,0 +1,86 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import build_cluster, module_call, registry
+from tests.support.build_cluster import BuildCluster
+from tests.support.registry import Registry
+from tests.support.sample_disk import SMALL, boot_disk
+
+WHOLE = ["boot.oci", "boot.oci.build.json"]
+
+
+class ClusterConverter:
+    """ocne_boot_image on the cluster, with a namespace, a home, a folder and a cache of its own."""
+
+    def __init__(self, cluster: BuildCluster, namespace: str, folder: Path) -> None:
+        self.cluster, self.namespace = cluster, namespace
+        self.dest = folder / "images/boot.oci"
+        self.home = folder / "home"
+        self.params: dict[str, Any] = {
+            "dest": str(self.dest),
+            "cache_dir": str(folder / "cache"),
+            "architecture": "amd64",
+            "tls_verify": False,
+            "builder": "cluster",
+            "kubeconfig": str(cluster.kubeconfig),
+            "namespace": namespace,
+            "builder_image": cluster.image,
+            "fetcher_image": cluster.image,
+            "storage": "2Gi",
+            "source": str(boot_disk(SMALL)),
+        }
+
+    def __call__(self, check: bool = False, **options: Any) -> dict[str, Any]:
+        return module_call.call("ocne_boot_image", {**self.params, **options}, check)
+
+    def message(self, **options: Any) -> str:
+        return module_call.message("ocne_boot_image", {**self.params, **options})
+
+    def local(self, **options: Any) -> dict[str, Any]:
+        """The same on this host, elsewhere."""
+        return self(**{"builder": "local", "dest": f"{self.dest.parent}/local/", **options})
+
+    def start(self, **options: Any) -> subprocess.Popen[str]:
+        return module_call.start("ocne_boot_image", {**self.params, **options})
+
+    def left(self) -> list[str]:
+        """What is left of builds: on the cluster, and receipts on this host."""
+        receipts = [path.name for path in (self.home / ".ocne/builds").glob("*")]
+        return self.cluster.left(self.namespace) + receipts
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.dest.parent.iterdir()) if self.dest.parent.is_dir() else []
+
+
+@pytest.fixture(scope="session")
+def cluster() -> BuildCluster:
+    return build_cluster.ready()
+
+
+@pytest.fixture(scope="session")
+def pod_registry(cluster: BuildCluster) -> Iterator[Registry]:
+    """A registry that pods reach, with a password, over TLS."""
+    with registry.serve(auth=True, tls=True, address=cluster.gateway) as running:
+        yield running
+
+
+@pytest.fixture
+def convert(cluster: BuildCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterConverter]:
+    with cluster.namespace("pod-security.kubernetes.io/enforce=restricted") as namespace:
+        converter = ClusterConverter(cluster, namespace, tmp_path)
+        converter.home.mkdir()
+        # Receipts are kept in the home folder; those of other tests are none of this one's.
+        monkeypatch.setenv("HOME", str(converter.home))
+        os.environ.pop("KUBECONFIG", None)
+        yield converter

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The same result in a pod as on this host, from every kind of source, in a namespace that enforces 'restricted'."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.builder_cluster.conftest import WHOLE, ClusterConverter
+from tests.support import module_call
+from tests.support.nginx_image import write_nginx_image
+from tests.support.ostree_image import CHUNKED
+from tests.support.registry import PASSWORD, USER, Registry
+from tests.support.sample_image import write_layout
+
+
+@pytest.fixture(scope="module")
+def boot_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("boot") / "layout"
+    write_layout(folder, architectures=("amd64", "arm64"), compression="gzip", more_layers=True)
+    return folder
+
+
+def reached(registry: Registry) -> dict[str, object]:
+    return {"username": USER, "password": PASSWORD, "ca_certificates": str(registry.ca), "tls_verify": True}
+
+
+def test_a_file_is_sent_and_gives_the_same_bytes(convert: ClusterConverter) -> None:
+    made = convert()
+    assert made["sha256"] == convert.local()["sha256"] and made["engine"] == "native"
+    assert convert.left() == []
+    assert WHOLE[0] in convert.files() and convert.dest.stat().st_mode & 0o777 == 0o600
+    again = convert()
+    assert not again["changed"] and again["sha256"] == made["sha256"]
+
+
+def test_what_a_pod_made_this_host_needs_not_make_again(convert: ClusterConverter) -> None:
+    assert convert()["changed"]
+    assert not convert(builder="local")["changed"]
+
+
+def test_an_image_is_fetched_in_the_pod_with_an_account(convert: ClusterConverter, pod_registry: Registry, boot_layout: Path) -> None:
+    source = pod_registry.push(f"oci:{boot_layout}:1.33", "olcne/ock:1.33")
+    made = convert(source=source, **reached(pod_registry))
+    assert not Path(convert.params["cache_dir"], "blobs").exists(), "nothing was fetched to this host"
+    assert made["sha256"] == convert.local(source=source, **reached(pod_registry))["sha256"]
+    assert convert.left() == []
+    assert PASSWORD not in json.dumps(made)
+
+
+def test_an_image_of_another_transport_is_sent(convert: ClusterConverter, boot_layout: Path) -> None:
+    source = f"oci:{boot_layout}:1.33"
+    assert convert(source=source)["sha256"] == convert.local(source=source)["sha256"]
+    assert convert.left() == []
+
+
+def test_a_damaged_blob_of_the_cache_is_fetched_again(convert: ClusterConverter, boot_layout: Path) -> None:
+    source = f"oci:{boot_layout}:1.33"
+    made = convert.local(source=source)
+    blobs = sorted(Path(convert.params["cache_dir"], "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    with blobs[-1].open("r+b") as blob:
+        blob.seek(1000)
+        blob.write(b"damage")
+    assert convert(source=source)["sha256"] == made["sha256"]
+    assert convert.left() == []
+
+
+def test_check_mode_makes_nothing_on_the_cluster(convert: ClusterConverter) -> None:
+    predicted = convert(check=True, namespace=f"{convert.namespace}-new")
+    assert predicted["changed"] and convert.left() == []
+    assert f"{convert.namespace}-new" not in convert.cluster.kubectl("get", "namespaces")
+
+
+def test_a_namespace_is_made_and_kept(convert: ClusterConverter) -> None:
+    name = f"{convert.namespace}-new"
+    try:
+        convert(namespace=name)
+        labels = json.loads(convert.cluster.kubectl("get", "namespace", name, "-o", "json"))["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+        assert convert.cluster.left(name) == []
+    finally:
+        convert.cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+def test_an_ostree_archive_is_the_same(convert: ClusterConverter, tmp_path: Path) -> None:
+    write_nginx_image(tmp_path / "nginx")
+    params = {
+        **{name: value for name, value in convert.params.items() if name != "dest"},
+        "source": f"oci-archive:{CHUNKED}",
+        "base_image": f"oci:{tmp_path}/nginx",
+        # At this level both compress with zlib.
+        "compression_level": 6,
+    }
+    there = module_call.call("ocne_ostree_archive", {**params, "dest": str(tmp_path / "there.tar")})
+    here = module_call.call("ocne_ostree_archive", {**params, "dest": str(tmp_path / "here.tar"), "builder": "local"})
+    assert (there["sha256"], there["commit"], there["digest"]) == (here["sha256"], here["commit"], here["digest"])
+    assert convert.left() == []
