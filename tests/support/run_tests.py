@@ -34,12 +34,14 @@ class Tier:
     :param purposes: of the packages that they need (machine.PACKAGES).
     :param workers: how many processes run them at a time.
     :param as_root: whether they need root (through sudo where the user is not).
+    :param by_name: run only where it is asked for: these tests build Kubernetes where no node image can be pulled.
     """
 
     folder: str
     purposes: tuple[str, ...] = ()
     workers: int = 0
     as_root: bool = False
+    by_name: bool = False
 
 
 TIERS = {
@@ -59,6 +61,7 @@ TIERS = {
         as_root=True,
     ),
     "molecule": Tier("extensions/molecule"),
+    "cluster": Tier("tests/cluster", ("sample disks", "container images", "a registry", "a cluster"), as_root=True, by_name=True),
 }
 
 
@@ -100,11 +103,15 @@ def _parse(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     existing = [name for name, tier in TIERS.items() if (ROOT / tier.folder).is_dir()]
     parser = argparse.ArgumentParser(prog="./run-tests", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "tiers", nargs="*", metavar="TIER", help=f"one or more of: {', '.join(existing)} (default: all); further arguments go to pytest"
+        "tiers",
+        nargs="*",
+        metavar="TIER",
+        help=f"one or more of: {', '.join(existing)} (default: all but cluster); further arguments go to pytest",
     )
     options, _pytest_options = parser.parse_known_args(arguments)
     tiers = [word for word in options.tiers if word in TIERS]
-    return tiers or existing, [word for word in arguments if word not in tiers]
+    default = [name for name in existing if not TIERS[name].by_name]
+    return tiers or default, [word for word in arguments if word not in tiers]
 
 
 def _run_tier(name: str, tier: Tier, pytest_arguments: Sequence[str]) -> Count:

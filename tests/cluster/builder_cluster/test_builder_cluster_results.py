@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.builder_cluster.conftest import WHOLE, ClusterConverter
+from tests.cluster.builder_cluster.conftest import WHOLE, ClusterConverter
 from tests.support import module_call
 from tests.support.nginx_image import write_nginx_image
 from tests.support.ostree_image import CHUNKED
