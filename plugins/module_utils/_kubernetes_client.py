@@ -70,8 +70,9 @@ class Access:
     overrides: tuple[tuple[str, Any], ...] = ()
 
 
-def find(params: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Optional[Access]:
+def find(params: Mapping[str, Any], environment: Optional[Mapping[str, str]] = None) -> Optional[Access]:
     """The cluster that options, environment, the user's kubeconfig, or the pod around us name, in this order; None where none does."""
+    environment = os.environ if environment is None else environment
     overrides = tuple((name, params[name]) for name in OPTIONS if name not in ("kubeconfig", "context") and params.get(name) is not None)
     context = params.get("context") or ""
     if params.get("kubeconfig"):

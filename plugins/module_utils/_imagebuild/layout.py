@@ -15,7 +15,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ class Image:
 
         :raises BuildError: as read_layer(), or it is no tar stream.
         """
-        with self.read_layer(index, progress) as reader:
+        with ExitStack() as stack:
+            reader = stack.enter_context(self.read_layer(index, progress))
             try:
                 with tarfile.open(fileobj=reader, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
                     yield archive

@@ -100,7 +100,7 @@ def main() -> None:
         built = run(request, _reporter())
     except BuildError as error:
         _say(error=error.message, hint=error.hint)
-        sys.exit(1)
+        raise SystemExit(1) from error
     _say(result=asdict(built))
     while True:
         signal.pause()

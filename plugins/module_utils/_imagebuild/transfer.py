@@ -65,7 +65,7 @@ def receive(path: Path, size: int, sha256: str, source: int, answers: BinaryIO) 
             digest.update(chunk)
             offset += len(chunk)
     if offset < size:
-        sys.exit(f"{path.name} ended after {offset} of {size} bytes")
+        raise SystemExit(f"{path.name} ended after {offset} of {size} bytes")
     if digest.hexdigest() != sha256:
         partial.unlink()
         say(wrong=digest.hexdigest())

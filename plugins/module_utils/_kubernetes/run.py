@@ -109,7 +109,8 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._receipt is not None
+        if self._receipt is None:
+            return
         try:
             gone = self._remove()
         except ClusterError as problem:
