@@ -38,6 +38,11 @@ def kubernetes_version(version: str) -> str:
     return version
 
 
+def boot_image_name(version: str, architecture: str, provider: str) -> str:
+    """What a boot image for the provider is called in IMAGES_FOLDER."""
+    return f"boot.qcow2-{version}-{architecture}.{provider}"
+
+
 def ostree_archive_name(version: str, architecture: str) -> str:
     """What the ostree archive is called in IMAGES_FOLDER."""
     return f"ock-{version}-{architecture}-ostree.tar"

@@ -47,8 +47,9 @@ options:
     default: present
   src:
     description:
-      - The boot image, a qcow2 file on the host where the module runs. M(ocne.images.ocne_boot_image) makes it.
-      - Required if O(state=present).
+      - The boot image, a qcow2 file on the host where the module runs, or the folder where M(ocne.images.ocne_boot_image) has put it.
+      - Default if O(state=present) is what that module makes by default,
+        C(~/.ocne/images/boot.qcow2-<kubernetes_version>-<architecture>.oci).
     type: path
   compartment:
     description:
@@ -239,17 +240,23 @@ actions:
     - remove object ocne_boot.qcow2-1.33-amd64.oci in bucket ocne-images
 """
 
+from pathlib import Path
 from typing import Any, Union
 
+from ansible_collections.ocne.images.plugins.module_utils import _platform
 from ansible_collections.ocne.images.plugins.module_utils._module import run
 from ansible_collections.ocne.images.plugins.module_utils._oci import auth
 from ansible_collections.ocne.images.plugins.module_utils._oci.absent import Absent
 from ansible_collections.ocne.images.plugins.module_utils._oci.present import Present
-from ansible_collections.ocne.images.plugins.module_utils._platform import ARCHITECTURES
 
 
 def _step(params: dict[str, Any]) -> Union[Present, Absent]:
-    return Present(params) if params["state"] == "present" else Absent(params)
+    if params["state"] == "absent":
+        return Absent(params)
+    version = _platform.kubernetes_version(params["kubernetes_version"] or _platform.DEFAULT_KUBERNETES_VERSION)
+    name = _platform.boot_image_name(version, _platform.architecture(params["architecture"]), "oci")
+    path = Path(params["src"] or _platform.IMAGES_FOLDER).expanduser()
+    return Present({**params, "src": str(path / name if path.is_dir() or not params["src"] else path)})
 
 
 def main() -> None:
@@ -264,7 +271,7 @@ def main() -> None:
             "object_name": {"type": "str"},
             "display_name": {"type": "str"},
             "image_id": {"type": "str"},
-            "architecture": {"type": "str", "choices": list(ARCHITECTURES)},
+            "architecture": {"type": "str", "choices": list(_platform.ARCHITECTURES)},
             "kubernetes_version": {"type": "str"},
             "keep_object": {"type": "bool", "default": False},
             "private_cloud": {"type": "bool", "default": False},
@@ -274,7 +281,6 @@ def main() -> None:
             **auth.ARGUMENTS,
         },
         required_if=[
-            ("state", "present", ("src",)),
             ("state", "absent", ("image_id", "display_name", "src"), True),
         ],
     )

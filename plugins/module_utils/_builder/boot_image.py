@@ -15,7 +15,7 @@ from .. import _platform, _record
 from .._containers.access import access
 from .._errors import OcneError
 from .._imagebuild import boot_image as program
-from .._imagebuild.conversion import CONVERSION_VERSION, Options
+from .._imagebuild.conversion import CONVERSION_VERSION, Options, check_options
 from .._imagebuild.errors import BuildError, Unsupported
 from .._imagebuild.layout import Image
 from .._module import Plan
@@ -40,13 +40,19 @@ class BootImage:
         self._architecture = _platform.architecture(params["architecture"])
         self._options = Options(params["provider"], params["ignition_provider"] or "", tuple(params["kernel_arguments"]))
         self._access = access(params)
+        try:
+            check_options(self._options)
+        except BuildError as error:
+            raise OcneError(error.message, error.hint) from error
         self._cache = Path(params["cache_dir"]).expanduser()
 
     def plan(self) -> Plan:
         params = self._params
-        name = f"boot.qcow2-{self._version}-{self._architecture}.{self._options.provider}"
+        name = _platform.boot_image_name(self._version, self._architecture, self._options.provider)
         dest = artefact.destination(params["dest"] or str(Path(_platform.IMAGES_FOLDER, name).expanduser()), name)
         source = find(params["source"] or f"{_platform.REGISTRY}/ock:{self._version}", self._architecture, self._access)
+        if isinstance(source, FileSource) and dest.exists() and source.path.samefile(dest):
+            raise OcneError(f"{dest} is the source itself.", "Give the image that is made another dest.")
         options = {**asdict(self._options), "kernel_arguments": list(self._options.kernel_arguments), "conversion": CONVERSION_VERSION}
         observed = _Observed(source, dest, options)
         known = _record.read(dest)

@@ -30,7 +30,11 @@ CONNECTION_OPTIONS: dict[str, dict[str, Any]] = {
     "ca_certificates": {"type": "path"},
     "proxy": {
         "type": "dict",
-        "options": {"http": {"type": "str"}, "https": {"type": "str"}, "no_proxy": {"type": "str", "aliases": ["no"]}},
+        "options": {
+            "http": {"type": "str", "no_log": True},
+            "https": {"type": "str", "no_log": True},
+            "no_proxy": {"type": "str", "aliases": ["no"]},
+        },
     },
 }
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ ENTRIES = "/loader/entries"
 CONVERSION_VERSION = 1
 #: The time that changed files get: the one that ostree gives to everything it checks out.
 TIMESTAMP = 0
+
+#: Arguments whose values the conversion, or the deployment, determines.
+_OWNED = (boot_entry.PLATFORM, "root", "ostree")
 
 #: Where the UUIDs of converted filesystems come from: a UUID made for this purpose alone.
 _NAMESPACE = uuid.UUID("c0a4a2f6-5a3e-4b0e-9e5b-6d6f7b1f7a51")
@@ -59,8 +63,7 @@ def plan_conversion(disk: Disk, options: Options, source_digest: str) -> Convers
     :param source_digest: digest of what the disk comes from; with the options it determines the new UUIDs.
     :raises BuildError: the disk is not that of an OCK node, or an option is wrong.
     """
-    for argument in options.kernel_arguments:
-        boot_entry.check_argument(argument)
+    check_options(options)
     provider = PROVIDERS[options.provider]
     boot, root = disk.filesystem(BOOT), disk.filesystem(ROOT)
     before = {BOOT: boot.partition.uuid, ROOT: root.partition.uuid}
@@ -102,6 +105,16 @@ def plan_conversion(disk: Disk, options: Options, source_digest: str) -> Convers
             changes["removed"].append(path)
     edits += [SetUuid(label, after[label]) for label in (BOOT, ROOT)]
     return Conversion(tuple(edits), changes)
+
+
+def check_options(options: Options) -> None:
+    """:raises BuildError: an option is not what it has to be, or speaks of what the conversion itself sets."""
+    if options.ignition_provider and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", options.ignition_provider):
+        raise BuildError(f"{options.ignition_provider!r} is not a platform id of Ignition.", "Give one as oraclecloud or metal.")
+    for argument in options.kernel_arguments:
+        boot_entry.check_argument(argument)
+        if argument.partition("=")[0] in _OWNED:
+            raise BuildError(f"The kernel argument {argument} is set by the conversion.", "For the platform there is ignition_provider.")
 
 
 def _derived_uuid(source_digest: str, options: Options, label: str) -> str:

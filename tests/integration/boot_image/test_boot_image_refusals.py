@@ -75,7 +75,20 @@ def test_arguments_that_are_none(convert: Converter) -> None:
     disk = boot_disk(SMALL)
     assert "'two words' is not a kernel argument" in convert.message(disk, kernel_arguments=["two words"])
     assert "is not a kernel argument" in convert.message(disk, kernel_arguments=["evil\nlinux /vmlinuz"])
+    assert "is set by the conversion" in convert.message(disk, kernel_arguments=["ignition.platform.id=metal"])
+    assert "is set by the conversion" in convert.message(disk, kernel_arguments=["root=/dev/sda"])
+    for platform in ("a b init=/bin/sh", "a\nlinux /evil", "-x"):
+        assert "is not a platform id" in convert.message(disk, check=True, ignition_provider=platform)
     assert "kubernetes_version is '../etc'" in convert.message(disk, kubernetes_version="../etc")
+
+
+def test_the_source_is_not_overwritten(convert: Converter, tmp_path: Path) -> None:
+    disk, link = tmp_path / "boot.qcow2", tmp_path / "link.qcow2"
+    disk.write_bytes(boot_disk(SMALL).read_bytes())
+    link.symlink_to(disk)
+    for source in (disk, link):
+        assert "is the source itself" in convert.message(source, dest=str(disk))
+    assert disk.read_bytes() == boot_disk(SMALL).read_bytes()
 
 
 def test_an_artefact_survives_the_failure_of_the_next(convert: Converter) -> None:

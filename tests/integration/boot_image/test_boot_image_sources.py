@@ -115,7 +115,7 @@ def test_a_password_is_asked_for_and_taken_and_never_shown(convert: Converter, l
         denied = convert.message(source, **trusted)
         assert "podman login" in denied and running.host in denied
         wrong = convert.message(source, username=running.username, password="canary-of-a-wrong-password", **trusted)
-        assert f"account {running.username} was refused" in wrong and "canary" not in wrong
+        assert f"refused the account {running.username}" in wrong and "canary" not in wrong
         assert "certificate" in convert.message(source, username=running.username, password=running.password, tls_verify=True)
         result = convert(source, username=running.username, password=running.password, **trusted)
         assert result["changed"] and running.password not in json.dumps(result)

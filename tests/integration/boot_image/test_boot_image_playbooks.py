@@ -1,0 +1,61 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks as users run them, one after the other, on the same variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.collection import collections_path
+from tests.support.oci_endpoint import Endpoint
+from tests.support.sample_disk import SMALL, boot_disk
+
+SERVICES = ("compute", "identity", "object_storage", "work_requests")
+
+
+def play(name: str, folder: Path, cloud: Endpoint, *options: str, **variables: Any) -> str:
+    """What ansible-playbook prints; its last line but one is the recap."""
+    everything = {
+        "ocne_images_boot_image_source": str(boot_disk(SMALL)),
+        "ocne_images_architecture": "amd64",
+        "ocne_images_compartment": "team/images",
+        "ocne_images_oci_config_file_location": str(cloud.config_file),
+        "ocne_images_oci_endpoints": dict.fromkeys(SERVICES, cloud.url),
+        **variables,
+    }
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), f"ocne.images.{name}", "-e", json.dumps(everything), *options]
+    environment = {**os.environ, "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": str(collections_path()), "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+
+
+def test_upload_takes_what_create_has_made(tmp_path: Path) -> None:
+    with Endpoint(tmp_path / "cloud") as cloud:
+        cloud.add_compartment("team/images")
+        for dest in ("", f"{tmp_path}/images/"):
+            assert "changed=1 " in play("create_oci_image", tmp_path, cloud, ocne_images_boot_image_dest=dest)
+            # The content is the same, so that it is imported once.
+            expected = "changed=0 " if dest else "changed=1 "
+            assert expected in play("upload_oci_image", tmp_path, cloud, ocne_images_boot_image_dest=dest)
+
+
+def test_targets_that_share_a_file_are_told_before_one_is_imported(tmp_path: Path) -> None:
+    targets = [{"display_name": "plain"}, {"display_name": "metal", "kernel_arguments": ["rd.iscsi.firmware=1"]}]
+    with Endpoint(tmp_path / "cloud") as cloud:
+        cloud.add_compartment("team/images")
+        printed = play("create_and_upload_oci_image", tmp_path, cloud, ocne_images_targets=targets)
+        assert "Targets share a file" in printed and "Give each a dest of its own" in printed
+        assert not cloud.images.by_id
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    with Endpoint(tmp_path / "cloud") as cloud:
+        printed = play("create_oci_image", tmp_path, cloud, "-vvv", ocne_images_proxy={"http": "http://user:canary@proxy.example.com"})
+        invocation = printed.partition('"invocation"')[2]
+        assert invocation and "canary" not in invocation
