@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+from pathlib import Path
 
 from ._errors import OcneError
 
@@ -41,6 +42,14 @@ def kubernetes_version(version: str) -> str:
 def boot_image_name(version: str, architecture: str, provider: str) -> str:
     """What a boot image for the provider is called in IMAGES_FOLDER."""
     return f"boot.qcow2-{version}-{architecture}.{provider}"
+
+
+def boot_image_path(given: str | None, version: str | None, asked: str | None) -> str:
+    """The boot image for OCI: a given file, or the file of the usual name in a given folder, or in IMAGES_FOLDER."""
+    path = Path(given or IMAGES_FOLDER).expanduser()
+    if given and not path.is_dir():
+        return str(path)
+    return str(path / boot_image_name(kubernetes_version(version or DEFAULT_KUBERNETES_VERSION), architecture(asked), "oci"))
 
 
 def ostree_archive_name(version: str, architecture: str) -> str:

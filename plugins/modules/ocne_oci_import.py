@@ -240,7 +240,6 @@ actions:
     - remove object ocne_boot.qcow2-1.33-amd64.oci in bucket ocne-images
 """
 
-from pathlib import Path
 from typing import Any, Union
 
 from ansible_collections.ocne.images.plugins.module_utils import _platform
@@ -253,10 +252,7 @@ from ansible_collections.ocne.images.plugins.module_utils._oci.present import Pr
 def _step(params: dict[str, Any]) -> Union[Present, Absent]:
     if params["state"] == "absent":
         return Absent(params)
-    version = _platform.kubernetes_version(params["kubernetes_version"] or _platform.DEFAULT_KUBERNETES_VERSION)
-    name = _platform.boot_image_name(version, _platform.architecture(params["architecture"]), "oci")
-    path = Path(params["src"] or _platform.IMAGES_FOLDER).expanduser()
-    return Present({**params, "src": str(path / name if path.is_dir() or not params["src"] else path)})
+    return Present({**params, "src": _platform.boot_image_path(params["src"], params["kubernetes_version"], params["architecture"])})
 
 
 def main() -> None:

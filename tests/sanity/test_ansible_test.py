@@ -53,7 +53,7 @@ def test_ansible_test_sanity(core: str, tmp_path: Path) -> None:
     }
     log = CACHE / f"results/ansible-test-{core}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(commands / "ansible-test"), "sanity", "--venv", "--color", "no"]
+    command: list[str] = [str(commands / "ansible-test"), "sanity", "--venv", "--color", "no"]
     with log.open("w") as output:
         result = subprocess.run(
             command, cwd=tree, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False

@@ -83,7 +83,10 @@ class Pod:
         def note(activity: str, done: int, total: Optional[int]) -> None:
             self.progress.append((activity, done, total))
 
-        return Transfers(self.run, note, lambda: self.alive(), self.clock.sleep, self.clock)
+        def alive() -> bool:
+            return self.alive()
+
+        return Transfers(self.run, note, alive, self.clock.sleep, self.clock)
 
     def fetch(self, output: Path) -> bytes:
         self.transfers.fetch(lambda offset: ["send", str(offset)], output, len(CONTENT), SHA256, "it")
