@@ -24,8 +24,11 @@ def test_src_that_does_not_exist(importer: Importer, tmp_path: Path) -> None:
     )
 
 
-def test_src_that_is_a_folder(importer: Importer, tmp_path: Path) -> None:
-    assert f"src {tmp_path} is not a file." in importer.message(src=str(tmp_path))
+def test_src_that_is_a_folder_means_the_usual_file_in_it(importer: Importer, tmp_path: Path) -> None:
+    usual = tmp_path / "boot.qcow2-1.33-amd64.oci"
+    assert f"src {usual} does not exist." in importer.message(src=str(tmp_path))
+    usual.mkdir()
+    assert f"src {usual} is not a file." in importer.message(src=str(tmp_path))
 
 
 def test_src_that_is_no_disk_image(importer: Importer, tmp_path: Path) -> None:
