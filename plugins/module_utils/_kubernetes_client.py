@@ -200,6 +200,8 @@ def doing(what: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ApiException as error:
+        if not error.status:  # TLS failed
+            raise _unanswered(what, _one_line(error.reason)) from error
         reason, message = _status(error)
         raise ClusterError(
             f"Could not {what}: {message} ({error.status} {reason}).", _advice(error.status, message), error.status, reason
@@ -207,10 +209,14 @@ def doing(what: str) -> Iterator[None]:
     except (http.HTTPError, OSError) as error:
         raise _unanswered(what, _innermost(error)) from error
     except AttributeError as error:
-        # Where TLS fails, the library makes an ApiException without a body, then falls over that.
+        # From release 36 on, the library falls over the ApiException without a body that it makes where TLS fails.
         if not isinstance(error.__context__, exceptions.ApiException):
             raise
-        raise _unanswered(what, " ".join(str(error.__context__.reason).split())[:300]) from error
+        raise _unanswered(what, _one_line(error.__context__.reason)) from error
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())[:300]
 
 
 def _unanswered(what: str, why: str) -> ClusterError:
