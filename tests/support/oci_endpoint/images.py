@@ -84,9 +84,9 @@ class Images:
             image = self._make(details)
             if token:
                 self._retry_tokens[token] = (monotonic(), body, image.document["id"])
+            answer = self._answer(image)
         self._importer.start(image, source)
-        with self._context.lock:
-            return self._answer(image)
+        return answer
 
     def _retried(self, token: Optional[str], body: str) -> Optional[Image]:
         known = self._retry_tokens.get(token or "")

@@ -70,6 +70,20 @@ def test_import(client: Client, endpoint: Endpoint, imported: Answer, compartmen
     assert client("DELETE", f"{BASE}/images/{image['id']}").error == (404, "NotAuthorizedOrNotFound")
 
 
+def test_create_image_tells_of_the_moment_it_was_accepted(
+    client: Client, endpoint: Endpoint, compartment: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = endpoint.importer.start
+
+    def start_and_wait(*image_and_source: Any) -> None:
+        start(*image_and_source)
+        endpoint.wait_for_imports()
+
+    monkeypatch.setattr(endpoint.importer, "start", start_and_wait)
+    client.put(bucket, "image.oci", good_artefact())
+    assert client("POST", f"{BASE}/images", _details(endpoint, compartment, bucket)).json["lifecycleState"] == "IMPORTING"
+
+
 def test_progress(client: Client, endpoint: Endpoint, compartment: str, bucket: str) -> None:
     client.put(bucket, "image.oci", good_artefact())
     endpoint.settings.import_seconds = 3600.0
