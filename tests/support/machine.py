@@ -176,8 +176,8 @@ def _make_venv(folder: Path, python: Path, requirements: Sequence[str]) -> Path:
 
 
 def _fingerprint(folder: Path, python: Path, requirements: Sequence[str]) -> str:
-    content = [str(folder), str(python), str(_version(python)), *requirements]
-    content += [Path(word).read_text() for word in requirements if Path(word).is_file()]
+    content = [str(folder.resolve()), str(python), str(_version(python))]
+    content += [Path(word).read_text() if Path(word).is_file() else word for word in requirements]
     return hashlib.sha256("\0".join(content).encode()).hexdigest()
 
 
@@ -207,5 +207,5 @@ def core_venv(core: str) -> Path:
 
 def oldest_venv(version: Version) -> Path:
     """A virtual environment for the unit tests with that Python, older than the tests' own, as hosts may have it."""
-    requirements = ["-r", str(ROOT / "requirements.txt"), "ansible-core", "pytest", "zstandard"]
+    requirements = ["-r", str(ROOT / "requirements.txt"), "ansible-core", "pytest", "pytest-timeout", "zstandard"]
     return make_venv(f"python-{_dotted(version)}", pythons()[version], requirements)

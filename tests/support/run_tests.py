@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from tests.support import machine
 from tests.support.machine import ROOT, SetupError, say
 
 RESULTS = ROOT / ".cache/results"
+#: Seconds after which a test hangs.
+TEST_LIMIT = 900
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class Count:
 
 
 def main(arguments: Sequence[str]) -> int:
+    # A shell starts what runs in its background with this signal ignored, which the programs under test would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tiers, pytest_arguments = _parse(arguments)
     total = Count()
     for name in tiers:
@@ -132,7 +137,7 @@ def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Coun
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "--durations=5", "-p", "no:cacheprovider"]
+    command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "--durations=15", f"--timeout={TEST_LIMIT}", "-p", "no:cacheprovider"]
     command += [f"-n{tier.workers}"] if tier.workers else []
     selected = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
     command += [*arguments, *([] if selected else [tier.folder])]
