@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ._files import file_sha256, partial_path
+from ._files import file_sha256, write_private
 
 RECORD_VERSION = 1
 
@@ -78,14 +78,8 @@ def read(artefact: Path) -> Record | None:
 
 def write(artefact: Path, record: Record) -> None:
     """Put the record beside the artefact, whole or not at all."""
-    path = record_path(artefact)
-    partial = partial_path(path)
     text = json.dumps({"version": RECORD_VERSION, **asdict(record)}, indent=1, sort_keys=True)
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_private(record_path(artefact), text.encode())
 
 
 def known_sha256(path: Path) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -55,6 +56,19 @@ def test_other_bytes_are_no_artefact_of_ours(artefact: Path, content: bytes) -> 
 def test_a_record_that_is_none_counts_as_none(artefact: Path, text: str) -> None:
     _record.record_path(artefact).write_text(text)
     assert _record.read(artefact) is None
+
+
+def test_a_record_that_cannot_be_written_leaves_no_part_of_itself(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = _record.read(artefact)
+    assert record
+
+    def refuse(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space"):
+        _record.write(artefact, record)
+    assert sorted(path.name for path in artefact.parent.iterdir()) == ["boot.oci", "boot.oci.build.json"]
 
 
 def test_a_record_without_its_artefact_counts_as_none(artefact: Path) -> None:

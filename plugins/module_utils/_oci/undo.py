@@ -37,8 +37,8 @@ class Undo:
             try:
                 remove()
                 removed.append(thing)
-            except OcneError as problem:
-                left.append(f"{thing} is left: {problem.message}")
+            except Exception as problem:  # whatever it is, the others are tried, and the first error is the one to tell
+                left.append(f"{thing} is left: {problem.message if isinstance(problem, OcneError) else repr(problem)}")
         if isinstance(error, OcneError):
             said = [f"Removed again: {', '.join(removed)}."] if removed else []
             error.hint = " ".join([error.hint, *said, *left]).strip()

@@ -41,6 +41,16 @@ def test_clean_up_that_fails_is_told_and_keeps_no_other_from_being_tried() -> No
     assert str(caught.value) == "It failed. Removed again: the object. the image is left: It is locked."
 
 
+def test_clean_up_that_fails_unexpectedly_hides_neither_the_error_nor_the_rest() -> None:
+    done: list[str] = []
+    with pytest.raises(OcneError) as caught, Undo() as undo:
+        undo.add("the object", lambda: done.append("object"))
+        undo.add("the image", lambda: done.remove("nothing"))
+        raise OcneError("It failed.")
+    assert done == ["object"]
+    assert str(caught.value).startswith("It failed. Removed again: the object. the image is left: ValueError(")
+
+
 def test_signal_undoes_too() -> None:
     done: list[str] = []
     with pytest.raises(KeyboardInterrupt), Undo() as undo:
