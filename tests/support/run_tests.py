@@ -137,7 +137,8 @@ def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Coun
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "--durations=15", f"--timeout={TEST_LIMIT}", "-p", "no:cacheprovider"]
+    command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider"]
+    command += ["--durations=15", f"--timeout={TEST_LIMIT}"]
     command += [f"-n{tier.workers}"] if tier.workers else []
     selected = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
     command += [*arguments, *([] if selected else [tier.folder])]
