@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.support import debian, machine
 from tests.support.command import CACHE, run
-from tests.support.kind import docker, node_image
+from tests.support.kind import component_images, docker, image_archive, node_image, programs
 from tests.support.kind.programs import SOURCE, Go, build_kind
 from tests.support.machine import say
 
@@ -71,7 +71,8 @@ def down(name: str = NAME, kubeconfig: Path = KUBECONFIG) -> None:
 
 def _key() -> str:
     """What the node image and kind are made of."""
-    sources = [*Path(__file__).parent.glob("*.py"), Path(debian.__file__), *SOURCE.rglob("*")]
+    modules = (component_images, debian, image_archive, node_image, programs)
+    sources = [*(Path(str(module.__file__)) for module in modules), *SOURCE.rglob("*")]
     digest = hashlib.sha256()
     for path in sorted(path for path in sources if path.is_file()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -30,11 +30,12 @@ _SYS_RESOURCE = 1 << 24  # linux/capability.h
 
 def environment() -> dict[str, str]:
     """Variables with which docker and kind find the daemon, which is started where none answers."""
-    if shutil.which("docker"):
-        if _answers({}):
-            return {}
-    else:
+    if _answers({}):
+        return {}
+    if not (shutil.which("docker") and shutil.which("dockerd")):  # a machine may have the client alone
         machine.install_packages(("a container engine",))
+        if _answers({}):  # systemd has started it
+            return {}
     ours = {"DOCKER_HOST": _SOCKET}
     if not _answers(ours):
         _start()
@@ -55,6 +56,8 @@ def stop() -> None:
 
 
 def _answers(env: dict[str, str]) -> bool:
+    if not shutil.which("docker"):
+        return False
     return subprocess.run(["docker", "info"], capture_output=True, env={**os.environ, **env}, check=False).returncode == 0
 
 
