@@ -18,7 +18,7 @@ options:
     type: path
   password:
     description:
-      - Password or token of O(username). It reaches skopeo(1) through a file that only this user can read.
+      - Password or token of O(username). It reaches skopeo(1) through a file in memory that has no name.
     type: str
   ca_certificates:
     description:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -64,6 +65,15 @@ class Registry:
             process = self._running.pop()
             process.kill()
             process.wait()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let it take connections, and answer when the block ends."""
+        self._running[0].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._running[0].send_signal(signal.SIGCONT)
 
     def reference(self, name: str) -> str:
         """The transport reference of 'repository:tag' here."""

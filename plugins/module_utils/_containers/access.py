@@ -4,8 +4,8 @@
 
 """How registries are reached, and which account they get.
 
-Credentials reach skopeo through a file that only this user can read: its own options would show them to everybody who
-lists processes.
+Credentials reach skopeo through a file that has no name, and ends with the processes that have it open: its own options
+would show them to everybody who lists processes, and a file in a folder would outlive a run that is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from .._errors import OcneError
 
@@ -62,8 +62,13 @@ class Access:
 
 
 def access(params: Mapping[str, Any]) -> Access:
-    """How registries are reached, by a module's options."""
+    """How registries are reached, by a module's options.
+
+    :raises OcneError: the certificate authorities are not there.
+    """
     proxy = params["proxy"] or {}
+    if params["ca_certificates"] and not Path(params["ca_certificates"]).is_file():
+        raise OcneError(f"ca_certificates {params['ca_certificates']} is not there, or no file.", "Give a PEM file of this host.")
     variables = {"HTTP_PROXY": proxy.get("http"), "HTTPS_PROXY": proxy.get("https"), "NO_PROXY": proxy.get("no_proxy")}
     return Access(
         authfile=Path(params["authfile"]) if params["authfile"] else None,
@@ -75,8 +80,8 @@ def access(params: Mapping[str, Any]) -> Access:
     )
 
 
-def authfile(access: Access, registry: str, path: Path) -> Path | None:
-    """The file of credentials for a registry: the given one, or a copy of it at path with username and password put in.
+def authfile(access: Access, registry: str) -> Union[Path, bytes, None]:
+    """The file of credentials for a registry: the given one, or what is in it with username and password put in.
 
     :returns: None where skopeo's default is meant.
     """
@@ -88,9 +93,7 @@ def authfile(access: Access, registry: str, path: Path) -> Path | None:
     others = {key: value for key, value in content["auths"].items() if key.partition("/")[0] != registry}
     content["auths"] = {**others, registry: {"auth": _token(access.username, access.password)}}
     content.pop("credHelpers", None)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    return path
+    return json.dumps(content).encode()
 
 
 def credentials(access: Access, registry: str) -> bytes:

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -90,12 +91,13 @@ class Skopeo:
         raise AssertionError("unreachable")
 
     def _run_once(self, arguments: Sequence[str], ends: Sequence[End], what: str) -> bytes:
-        with _connection(ends) as (options, environment):
+        with _connection(ends) as connection:
             process = subprocess.run(
-                [self._program, *arguments, *options, *(str(reference) for reference, _access in ends)],
+                [self._program, *arguments, *connection.options, *(str(reference) for reference, _access in ends)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                env=environment,
+                env=connection.environment,
+                pass_fds=connection.files,
                 check=False,
             )
         if process.returncode != 0:
@@ -110,26 +112,46 @@ def platform_options(architecture: str) -> tuple[str, ...]:
     return ("--override-arch", architecture, "--override-os", "linux") if architecture else ()
 
 
+@dataclass(frozen=True)
+class _Connection:
+    """skopeo's options for its ends, its environment, and the open files that its options name."""
+
+    options: list[str]
+    environment: dict[str, str]
+    files: list[int]
+
+
 @contextmanager
-def _connection(ends: Sequence[End]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """skopeo's options for its ends, and its environment."""
+def _connection(ends: Sequence[End]) -> Iterator[_Connection]:
     # skopeo names these options by side only where there are two sides.
     sides = ("src-", "dest-") if len(ends) == 2 else ("",)
-    options: list[str] = []
-    environment = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="ocne-") as folder:
+    connection = _Connection([], dict(os.environ), [])
+    with ExitStack() as stack:
         for side, (reference, access) in zip(sides, ends):
-            environment.update(access.proxy or {})
-            credentials = authfile(access, reference.registry, Path(folder, f"{side}auth.json"))
-            if credentials:
-                options.append(f"--{side}authfile={credentials}")
+            connection.environment.update(access.proxy or {})
+            credentials = authfile(access, reference.registry)
+            if isinstance(credentials, bytes):
+                connection.files.append(stack.enter_context(_file_in_memory(credentials)))
+                connection.options.append(f"--{side}authfile=/proc/self/fd/{connection.files[-1]}")
+            elif credentials:
+                connection.options.append(f"--{side}authfile={credentials}")
             if reference.transport not in ("docker", "docker-daemon"):
                 continue
             if not access.tls_verify:
-                options.append(f"--{side}tls-verify=false")
+                connection.options.append(f"--{side}tls-verify=false")
             if access.ca_certificates:
-                certificates = Path(folder, f"{side}certs")
-                certificates.mkdir()
-                shutil.copyfile(access.ca_certificates, certificates / "ca.crt")
-                options.append(f"--{side}cert-dir={certificates}")
-        yield options, environment
+                certificates = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocne-"))
+                shutil.copyfile(access.ca_certificates, Path(certificates, "ca.crt"))
+                connection.options.append(f"--{side}cert-dir={certificates}")
+        yield connection
+
+
+@contextmanager
+def _file_in_memory(content: bytes) -> Iterator[int]:
+    """An open file without a name, which Linux removes with the last process that has it open."""
+    file = os.memfd_create("credentials")
+    try:
+        os.write(file, content)
+        yield file
+    finally:
+        os.close(file)

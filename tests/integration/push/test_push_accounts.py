@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.image_push import Image, failure, push
+from tests.support.module_call import start
 from tests.support.registry import PASSWORD, USER, Registry
 
 
@@ -73,6 +77,37 @@ def test_wrong_password_in_the_authfile(image: Image, dest: str, secured: Regist
 
 def test_refusal_shows_in_check_mode(image: Image, dest: str, account: dict[str, Any]) -> None:
     assert failure(image.reference, dest, check=True, **{**account, "password": "x"})["reason"] == "unauthorized"
+
+
+def test_certificate_authorities_that_are_missing(image: Image, dest: str, account: dict[str, Any], tmp_path: Path) -> None:
+    result = failure(image.reference, dest, **{**account, "ca_certificates": str(tmp_path / "none.pem")})
+    assert f"ca_certificates {tmp_path}/none.pem is not there" in result["msg"]
+
+
+def test_killed_run_leaves_no_password(
+    image: Image, dest: str, account: dict[str, Any], secured: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with secured.paused():
+        process = start("ocne_image_push", {"src": image.reference, "dest": dest, **account})
+        skopeo = _child(process.pid)
+        options = Path(f"/proc/{skopeo}/cmdline").read_text().split("\0")
+        (authfile,) = (option.partition("=")[2] for option in options if "authfile" in option)
+        token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        assert token in Path(authfile.replace("self", str(skopeo))).read_text()
+        process.kill()
+        process.communicate()
+        os.kill(skopeo, signal.SIGKILL)
+    assert token not in "".join(path.read_text() for path in tmp_path.glob("ocne-*/*"))
+
+
+def _child(parent: int) -> int:
+    """The process that it has started, once that runs its own program."""
+    while True:
+        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text() == "skopeo\n":
+                return int(child)
+        time.sleep(0.01)
 
 
 def test_source_with_an_account_of_its_own(
