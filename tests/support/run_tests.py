@@ -35,21 +35,21 @@ class Tier:
 
     :param folder: where they lie.
     :param purposes: of the packages that they need (machine.PACKAGES).
-    :param workers: how many processes run them at a time.
+    :param spread: pytest-xdist's options, where several processes run them at a time.
     :param as_root: whether they need root (through sudo where the user is not).
     :param by_name: run only where it is asked for: these tests build Kubernetes where no node image can be pulled.
     """
 
     folder: str
     purposes: tuple[str, ...] = ()
-    workers: int = 0
+    spread: tuple[str, ...] = ()
     as_root: bool = False
     by_name: bool = False
 
 
 TIERS = {
     "unit": Tier("tests/unit", ("container images",)),
-    "sanity": Tier("tests/sanity", ("linting of shell scripts",), workers=2),
+    "sanity": Tier("tests/sanity", ("linting of shell scripts",), spread=("-n2",)),
     "integration": Tier(
         "tests/integration",
         (
@@ -61,6 +61,7 @@ TIERS = {
             "the engine guestfs",
             "the disk engine",
         ),
+        spread=("-n2", "--dist=loadfile"),  # what a file's tests share is made once
         as_root=True,
     ),
     "molecule": Tier("extensions/molecule"),
@@ -138,8 +139,7 @@ def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Coun
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider"]
-    command += ["--durations=15", f"--timeout={TEST_LIMIT}"]
-    command += [f"-n{tier.workers}"] if tier.workers else []
+    command += ["--durations=15", f"--timeout={TEST_LIMIT}", *tier.spread]
     selected = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
     command += [*arguments, *([] if selected else [tier.folder])]
     environment = {

@@ -241,7 +241,7 @@ def _make_filesystems(spec: DiskSpec, boot: Path, root: Path, scratch: Path) -> 
 
 @contextmanager
 def _mounted(filesystem: Path, folder: Path, stay_dirty: bool) -> Iterator[None]:
-    run("mount", "-o", "loop", filesystem, folder)
+    run("mount", "-o", "loop,nouuid", filesystem, folder)  # disks that are made side by side share UUIDs
     try:
         yield
         if stay_dirty:
