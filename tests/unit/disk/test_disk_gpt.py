@@ -8,7 +8,6 @@ import zlib
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.gpt import read_gpt
-from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.vfat import volume_id
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError, Unsupported
 
 from tests.support.tiny_disk import make_gpt
@@ -20,14 +19,21 @@ CONTENT = {"boot": b"b" * 700, "root": b"r" * 5000}
 def test_partitions_are_found_by_name() -> None:
     disk = make_gpt(CONTENT)
     found = read_gpt(Memory(disk))
-    assert [(entry.number, entry.name, entry.size) for entry in found] == [(1, "boot", 1024), (2, "root", 5120)]
-    assert disk[found[1].start : found[1].start + 3] == b"rrr"
+    assert [(entry.number, entry.name, entry.size) for entry in found.entries] == [(1, "boot", 1024), (2, "root", 5120)]
+    assert disk[found.entries[1].start : found.entries[1].start + 3] == b"rrr"
+
+
+def test_guids_are_told_as_people_write_them() -> None:
+    found = read_gpt(Memory(make_gpt(CONTENT)))
+    assert (found.uuid, found.sector_size) == ("44444444-4444-4444-4444-444444444444", 512)
+    assert found.entries[0].type == "03020100-0504-0706-0809-0a0b0c0d0e0f"
+    assert found.entries[1].uuid == "01010101-0101-0101-0101-010101010101"
 
 
 def test_the_backup_serves_where_the_header_is_damaged() -> None:
     disk = make_gpt(CONTENT)
     disk[512 + 20] ^= 1
-    assert len(read_gpt(Memory(disk))) == 2
+    assert len(read_gpt(Memory(disk)).entries) == 2
     disk[-512 + 20] ^= 1
     with pytest.raises(BuildError, match=r"damaged \(checksum"):
         read_gpt(Memory(disk))
@@ -36,7 +42,7 @@ def test_the_backup_serves_where_the_header_is_damaged() -> None:
 def test_the_backup_serves_where_the_entries_are_damaged() -> None:
     disk = make_gpt(CONTENT)
     disk[1024 + 40] ^= 1
-    assert len(read_gpt(Memory(disk))) == 2
+    assert len(read_gpt(Memory(disk)).entries) == 2
 
 
 def reseal(disk: bytearray, offset: int, value: bytes) -> bytearray:
@@ -79,17 +85,3 @@ def test_a_partition_beyond_the_disk_is_told() -> None:
     disk = make_gpt(CONTENT)
     with pytest.raises(BuildError, match="outside of the disk"):
         read_gpt(Memory(disk[: 2050 * 512]))
-
-
-@pytest.mark.parametrize(
-    ("signature", "serial", "kind", "name"), [(38, 39, 54, b"FAT16   "), (38, 39, 54, b"FAT12   "), (66, 67, 82, b"FAT32   ")]
-)
-def test_fat_is_recognised_by_its_boot_record(signature: int, serial: int, kind: int, name: bytes) -> None:
-    sector = bytearray(512)
-    sector[510:] = b"\x55\xaa"
-    sector[signature] = 0x29
-    sector[serial : serial + 4] = b"\x34\x12\xcd\xab"
-    sector[kind : kind + 8] = name
-    assert volume_id(Memory(sector)) == "ABCD-1234"
-    assert volume_id(Memory(bytearray(512))) is None
-    assert volume_id(Memory(bytearray(100))) is None

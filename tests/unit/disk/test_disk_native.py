@@ -16,6 +16,7 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.inter
     Partition,
     RemoveFile,
     SetUuid,
+    Table,
     WriteFile,
 )
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.native import open_native
@@ -32,6 +33,7 @@ FEATURES = [
 ]
 NEW = "01234567-89ab-4def-8123-456789abcdef"
 TIME = 1_700_000_000
+TYPE = "03020100-0504-0706-0809-0a0b0c0d0e0f"
 
 
 def filesystem(features: Features = FEATURES[0]) -> Memory:
@@ -64,15 +66,17 @@ def digest(path: Path) -> str:
 
 
 def test_partitions_are_told_with_their_filesystems(tmp_path: Path) -> None:
-    with open_native(disk(tmp_path, filesystem()), writable=False) as opened:
+    path = disk(tmp_path, filesystem())
+    with open_native(path, writable=False) as opened:
         start = 1 << 20
         size = 8 << 20
         assert list(opened.partitions) == [
-            Partition(1, "boot", start, size, "xfs", str(UUID)),
-            Partition(2, "root", start + size, size, "xfs", str(UUID)),
-            Partition(3, "data", start + 2 * size, 8192, "", ""),
+            Partition(1, "boot", start, size, "xfs", str(UUID), "", TYPE, "00000000-0000-0000-0000-000000000000"),
+            Partition(2, "root", start + size, size, "xfs", str(UUID), "", TYPE, "01010101-0101-0101-0101-010101010101"),
+            Partition(3, "data", start + 2 * size, 8192, "", "", "", TYPE, "02020202-0202-0202-0202-020202020202"),
         ]
         assert opened.engine == "native"
+        assert opened.table == Table("44444444-4444-4444-4444-444444444444", 512, path.stat().st_size)
 
 
 @pytest.mark.parametrize("features", FEATURES)

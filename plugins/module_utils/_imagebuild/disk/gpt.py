@@ -10,6 +10,7 @@ Source: UEFI Specification 2.10, chapter 5 (GUID Partition Table Disk Layout).
 from __future__ import annotations
 
 import struct
+import uuid
 import zlib
 from dataclasses import dataclass
 
@@ -25,16 +26,27 @@ _MOST_ENTRIES = 1024
 
 @dataclass(frozen=True)
 class GptEntry:
-    """A partition. number: 1-based; start and size in bytes."""
+    """A partition. number: 1-based; start and size in bytes; type and uuid: its GUIDs, lower case."""
 
     number: int
     start: int
     size: int
     name: str
+    type: str
+    uuid: str
 
 
-def read_gpt(disk: Device) -> list[GptEntry]:
-    """The used entries of the partition table, by the primary header or, where that is damaged, by the backup."""
+@dataclass(frozen=True)
+class Gpt:
+    """A partition table. uuid: the disk's GUID, lower case; sector_size in bytes; entries: those in use."""
+
+    uuid: str
+    sector_size: int
+    entries: tuple[GptEntry, ...]
+
+
+def read_gpt(disk: Device) -> Gpt:
+    """The partition table, by the primary header or, where that is damaged, by the backup."""
     damage = ""
     for sector in _SECTOR_SIZES:
         for lba in (1, disk.size // sector - 1):
@@ -49,10 +61,10 @@ def read_gpt(disk: Device) -> list[GptEntry]:
     raise BuildError(f"{disk.name}: there is no GUID partition table.", "Give the disk image of a machine that boots by UEFI.")
 
 
-def _read_table(disk: Device, sector: int, lba: int) -> list[GptEntry]:
+def _read_table(disk: Device, sector: int, lba: int) -> Gpt:
     block = disk.read(lba * sector, sector)
     fields = _HEADER.unpack_from(block)
-    length, crc, own_lba = fields[2], fields[3], fields[5]
+    length, crc, own_lba, disk_uuid = fields[2], fields[3], fields[5], fields[9]
     table_lba, count, entry_size, table_crc = fields[10:14]
     where = f"{disk.name}: the partition table header at {lba * sector}"
     if not _HEADER.size <= length <= sector:
@@ -68,11 +80,16 @@ def _read_table(disk: Device, sector: int, lba: int) -> list[GptEntry]:
         raise BuildError(f"{where}: the entries are damaged (checksum).")
     found = []
     for index in range(count):
-        kind, _unique, first, last, _attributes, name = _ENTRY.unpack_from(table, index * entry_size)
+        kind, unique, first, last, _attributes, name = _ENTRY.unpack_from(table, index * entry_size)
         if kind == bytes(16):
             continue
         label = name.decode("utf-16-le", "replace").partition("\0")[0]
         if not first <= last or (last + 1) * sector > disk.size:
             raise BuildError(f"{disk.name}: partition {index + 1} ({label!r}) lies outside of the disk.", "The image may be truncated.")
-        found.append(GptEntry(index + 1, first * sector, (last + 1 - first) * sector, label))
-    return found
+        found.append(GptEntry(index + 1, first * sector, (last + 1 - first) * sector, label, _guid(kind), _guid(unique)))
+    return Gpt(_guid(disk_uuid), sector, tuple(found))
+
+
+def _guid(raw: bytes) -> str:
+    """A GUID as people write it: its first three fields are little-endian on disk."""
+    return str(uuid.UUID(bytes_le=raw))

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from ..errors import BuildError
-from .interface import Edit, Entry, FileStat, Filesystem, Partition, RemoveFile, SetUuid, WriteFile
+from ..errors import BuildError, Unsupported
+from .interface import Edit, Entry, FileStat, Filesystem, Partition, RemoveFile, SetUuid, Table, WriteFile
 
 SELINUX = "security.selinux"
 _DISK = "/dev/sda"
@@ -38,10 +38,11 @@ class GuestfsDisk:
     def __init__(self, path: Path, writable: bool) -> None:
         """:raises BuildError: libguestfs is missing, does not start, or cannot read the image."""
         self._path = path
-        self._mounted = ("", False)
+        self._mounted = (0, False)
         self._shell = _Shell(path, writable)
         try:
             self.partitions: Sequence[Partition] = self._read_partitions()
+            self.table = self._read_table()
         except BaseException:
             self.close()
             raise
@@ -51,6 +52,11 @@ class GuestfsDisk:
         if partition.filesystem != "xfs":
             found = partition.filesystem or "no known filesystem"
             raise BuildError(f"{self._path}: partition {label!r} holds {found} instead of XFS.", "Take an OCK boot image.")
+        return self.open(partition)
+
+    def open(self, partition: Partition) -> Filesystem:
+        if not partition.filesystem:
+            raise Unsupported(f"{self._path}: partition {partition.label!r} holds no filesystem that libguestfs knows.")
         return _GuestfsFilesystem(self, partition)
 
     def check(self, edits: Sequence[Edit], timestamp: int) -> None:
@@ -96,17 +102,17 @@ class GuestfsDisk:
 
     def use(self, partition: Partition, writable: bool = False) -> None:
         """Mount the partition as the appliance's root, so that its absolute symlinks lead where they should."""
-        if self._mounted == (partition.label, writable):
+        if self._mounted == (partition.number, writable):
             return
         self.unmount()
-        options = "rw" if writable else "ro,norecovery"
+        options = "rw" if writable else "ro,norecovery" if partition.filesystem == "xfs" else "ro"
         self.call("mount-options", options, f"{_DISK}{partition.number}", "/")
-        self._mounted = (partition.label, writable)
+        self._mounted = (partition.number, writable)
 
     def unmount(self) -> None:
         if self._mounted[0]:
             self.call("umount-all")
-            self._mounted = ("", False)
+            self._mounted = (0, False)
 
     def upload(self, content: bytes, path: str) -> None:
         with tempfile.NamedTemporaryFile(prefix="ocne-") as file:
@@ -136,8 +142,19 @@ class GuestfsDisk:
             label = self.call("part-get-name", _DISK, str(number)).strip()
             kind = self.call("vfs-type", device).strip()
             uuid = self.call("vfs-uuid", device).strip()
-            partitions.append(Partition(number, label, start, size, kind, uuid if kind == "vfat" else uuid.lower()))
+            partitions.append(
+                Partition(
+                    *(number, label, start, size, kind, uuid if kind == "vfat" else uuid.lower()),
+                    filesystem_label=self.call("vfs-label", device).strip() if kind else "",
+                    partition_type=self.call("part-get-gpt-type", _DISK, str(number)).strip().lower(),
+                    partition_uuid=self.call("part-get-gpt-guid", _DISK, str(number)).strip().lower(),
+                )
+            )
         return partitions
+
+    def _read_table(self) -> Table:
+        uuid = self.call("part-get-disk-guid", _DISK).strip().lower()
+        return Table(uuid, int(self.call("blockdev-getss", _DISK)), int(self.call("blockdev-getsize64", _DISK)))
 
     def _set_uuid(self, partition: Partition, uuid: str) -> None:
         try:

@@ -26,6 +26,9 @@ class Partition:
     :param size: bytes.
     :param filesystem: 'xfs', 'vfat', or '' where none is recognised.
     :param uuid: filesystem UUID, lower case; for vfat 'ABCD-1234'; '' where there is none.
+    :param filesystem_label: the filesystem's own label; '' where there is none.
+    :param partition_type: GUID of its type, lower case.
+    :param partition_uuid: its own GUID, lower case.
     """
 
     number: int
@@ -34,6 +37,18 @@ class Partition:
     size: int
     filesystem: str
     uuid: str
+    filesystem_label: str = ""
+    partition_type: str = ""
+    partition_uuid: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The partition table's facts of the disk. uuid: its GUID, lower case; sizes in bytes."""
+
+    uuid: str
+    sector_size: int
+    disk_size: int
 
 
 @dataclass(frozen=True)
@@ -129,11 +144,16 @@ class Disk(Protocol):
     """
 
     engine: str
+    table: Table
     partitions: Sequence[Partition]
 
     def filesystem(self, label: str) -> Filesystem:
         """The filesystem of the partition with that label; BuildError where no or several partitions have it,
         or where it is not XFS."""
+
+    def open(self, partition: Partition) -> Filesystem:
+        """The filesystem of one of the partitions, of whatever kind, for reading; Unsupported where it is none that
+        the engine reads."""
 
     def apply(self, edits: Sequence[Edit], timestamp: int) -> None:
         """All edits, or none: everything is planned and checked before the first byte is written, and on disk

@@ -9,16 +9,17 @@ from __future__ import annotations
 import stat
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BuildError, Unsupported
 from .device import HostFile, Overlay, Window
+from .fat import FatFilesystem, FatVolume, volume_id
 from .gpt import GptEntry, read_gpt
 from .image import Image, open_image
-from .interface import Edit, Entry, FileStat, Partition, RemoveFile, SetUuid, WriteFile
+from .interface import Edit, Entry, FileStat, Filesystem, Partition, RemoveFile, SetUuid, Table, WriteFile
 from .outcome import verify_outcome
-from .vfat import volume_id
 from .xfs.check import check_plan
 from .xfs.editor import Editor
 from .xfs.geometry import BLOCK_SIZE, is_xfs, read_geometry
@@ -98,16 +99,28 @@ class NativeDisk:
 
     def _open(self, whole: bool = False) -> None:
         self._image = open_image(self._file, whole)
-        self.partitions: Sequence[Partition] = [_recognise(self._image, entry) for entry in read_gpt(self._image)]
-        self._filesystems: dict[str, NativeFilesystem] = {}
+        gpt = read_gpt(self._image)
+        self.table = Table(gpt.uuid, gpt.sector_size, self._image.size)
+        self.partitions: Sequence[Partition] = [_recognise(self._image, entry) for entry in gpt.entries]
+        self._filesystems: dict[int, Filesystem] = {}
 
-    def filesystem(self, label: str) -> NativeFilesystem:
-        if label not in self._filesystems:
-            partition = self._xfs_partition(label)
-            volume = Volume(_window(self._image, partition))
+    def filesystem(self, label: str) -> Filesystem:
+        return self.open(self._xfs_partition(label))
+
+    def open(self, partition: Partition) -> Filesystem:
+        if partition.number not in self._filesystems:
+            self._filesystems[partition.number] = self._read(partition)
+        return self._filesystems[partition.number]
+
+    def _read(self, partition: Partition) -> Filesystem:
+        window = _window(self._image, partition)
+        if partition.filesystem == "xfs":
+            volume = Volume(window)
             read_clean_log(volume)  # while a log waits to be replayed, what the blocks say is not how things are
-            self._filesystems[label] = NativeFilesystem(partition, volume)
-        return self._filesystems[label]
+            return NativeFilesystem(partition, volume)
+        if partition.filesystem == "vfat":
+            return FatFilesystem(partition, FatVolume(window))
+        raise Unsupported(f"{window.name}: it holds no filesystem that is known here, only XFS and FAT are.")
 
     def apply(self, edits: Sequence[Edit], timestamp: int) -> None:
         self._file.commit(self._plan(edits, timestamp))
@@ -192,18 +205,19 @@ def _window(image: Image, partition: Partition) -> Window:
 
 def _recognise(image: Image, entry: GptEntry) -> Partition:
     window = Window(image, entry.start, entry.size, f"{image.name}, partition {entry.name!r}")
-    filesystem, identity = "", ""
+    filesystem = identity = label = ""
     if is_xfs(window):
         filesystem = "xfs"
-        try:
-            identity = str(read_geometry(window).uuid)
-        except Unsupported:
-            identity = ""
+        with suppress(Unsupported):
+            geometry = read_geometry(window)
+            identity, label = str(geometry.uuid), geometry.label
     else:
         serial = volume_id(window)
         if serial is not None:
             filesystem, identity = "vfat", serial
-    return Partition(entry.number, entry.name, entry.start, entry.size, filesystem, identity)
+            with suppress(BuildError):
+                label = FatVolume(window).label
+    return Partition(entry.number, entry.name, entry.start, entry.size, filesystem, identity, label, entry.type, entry.uuid)
 
 
 def open_native(path: Path, writable: bool) -> NativeDisk:

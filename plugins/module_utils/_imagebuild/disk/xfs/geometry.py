@@ -52,6 +52,7 @@ class Geometry:
         self.finobt, self.rmapbt, self.reflink, self.inobt_counts = (bool(ro & bit) for bit in (_FINOBT, _RMAPBT, _REFLINK, _INOBTCNT))
         self.sparse_inodes, self.bigtime, self.large_extent_counts = (bool(incompat & bit) for bit in (_SPARSE_INODES, _BIGTIME, _NREXT64))
         self.uuid = uuid.UUID(bytes=sb.uuid)
+        self.label = sb.fname.partition(b"\0")[0].decode("utf-8", "replace")
         #: the UUID that all metadata carries; sb_uuid may have been changed since
         self.metadata_uuid = sb.meta_uuid if incompat & META_UUID else sb.uuid
 

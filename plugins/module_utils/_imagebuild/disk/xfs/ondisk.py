@@ -39,6 +39,7 @@ class Superblock(Structure):
     sectsize = u16(102)
     inodesize = u16(104)
     inopblock = u16(106)
+    fname = Bytes(108, 12)
     blocklog = u8(120)
     sectlog = u8(121)
     inodelog = u8(122)
