@@ -15,14 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ._errors import OcneError
+from ._imagebuild.progress import Progress, silent
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, progress: Progress = silent) -> str:
     """The digest of the file's bytes in hex; memory does not grow with the file."""
-    digest = hashlib.sha256()
+    digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         while chunk := file.read(1 << 20):
             digest.update(chunk)
+            done += len(chunk)
+            progress(f"computing the digest of {path.name}", done, size)
     return digest.hexdigest()
 
 
@@ -54,10 +58,10 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def locked(destination: Path, timeout: float) -> Iterator[None]:
+def locked(destination: Path, timeout: float, progress: Progress = silent) -> Iterator[None]:
     """Be the only run that makes this file.
 
-    :param timeout: seconds to wait for another run.
+    :param timeout: seconds to wait for another run; progress is told of the wait.
     :raises OcneError: the folder cannot be written to, or another run still holds the lock.
     """
     path = destination.with_name(f".{destination.name}.lock")
@@ -79,6 +83,7 @@ def locked(destination: Path, timeout: float) -> Iterator[None]:
                     f"Another run (process {holder}) is making {destination}; it did not end within {timeout:.0f} s.",
                     "Wait for it, end it, or give this run another destination.",
                 ) from None
+            progress(f"waiting for process {holder}, which makes the same", 0, None)
             time.sleep(0.2)
             continue
         try:

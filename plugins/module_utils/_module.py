@@ -20,6 +20,8 @@ from typing import Any, Callable, NoReturn, Protocol
 from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import OcneError
+from ._imagebuild.progress import Progress
+from ._progress import reporting
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,20 @@ class Cancelled(BaseException):
     """The user or the system ended the run. No Exception, so that nothing swallows it on its way."""
 
 
-def run(make_step: Callable[[dict[str, Any]], Step], argument_spec: dict[str, Any], **module_options: Any) -> None:
-    """Run a module to its end: exit_json or fail_json."""
+def run(make_step: Callable[[dict[str, Any], Progress], Step], argument_spec: dict[str, Any], **module_options: Any) -> None:
+    """Run a module to its end: exit_json or fail_json.
+
+    :param make_step: of the module's parameters, and what the step is to tell of its progress.
+    """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **module_options)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _cancel)
     try:
-        step = make_step(module.params)
-        plan = step.plan()
-        result = {"changed": plan.changed, **(plan.result if module.check_mode or not plan.changed else step.apply(plan))}
+        with reporting() as progress:
+            step = make_step(module.params, progress)
+            progress("looking at what is there", 0, None)
+            plan = step.plan()
+            result = {"changed": plan.changed, **(plan.result if module.check_mode or not plan.changed else step.apply(plan))}
     except OcneError as error:
         module.fail_json(msg=str(error), **error.details)
     except OSError as error:

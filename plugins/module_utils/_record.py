@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ._files import file_sha256, write_private
+from ._imagebuild.progress import Progress, silent
 
 RECORD_VERSION = 1
 
@@ -57,7 +58,7 @@ def record_path(artefact: Path) -> Path:
     return artefact.with_name(f"{artefact.name}.build.json")
 
 
-def read(artefact: Path) -> Record | None:
+def read(artefact: Path, progress: Progress = silent) -> Record | None:
     """The artefact's record, when there is one and the artefact's bytes are those recorded; else None."""
     try:
         value = json.loads(record_path(artefact).read_text("utf-8"))
@@ -71,7 +72,7 @@ def read(artefact: Path) -> Record | None:
         return None  # not ours, or cut short: the artefact counts as unknown and is made anew
     if record.artefact.describes(stat):
         return record
-    if stat.st_size != record.artefact.size or file_sha256(artefact) != record.artefact.sha256:
+    if stat.st_size != record.artefact.size or file_sha256(artefact, progress) != record.artefact.sha256:
         return None
     return replace(record, artefact=replace(record.artefact, mtime_ns=stat.st_mtime_ns, inode=stat.st_ino))
 
@@ -82,10 +83,10 @@ def write(artefact: Path, record: Record) -> None:
     write_private(record_path(artefact), text.encode())
 
 
-def known_sha256(path: Path) -> str:
+def known_sha256(path: Path, progress: Progress = silent) -> str:
     """The file's digest in hex: from its record where that describes the file as it is, else by reading it."""
-    known = read(path)
-    return known.artefact.sha256 if known else file_sha256(path)
+    known = read(path, progress)
+    return known.artefact.sha256 if known else file_sha256(path, progress)
 
 
 def describe(path: Path, sha256: str) -> Artefact:

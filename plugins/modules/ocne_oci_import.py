@@ -243,16 +243,18 @@ actions:
 from typing import Any, Union
 
 from ansible_collections.ocne.images.plugins.module_utils import _platform
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.progress import Progress
 from ansible_collections.ocne.images.plugins.module_utils._module import run
 from ansible_collections.ocne.images.plugins.module_utils._oci import auth
 from ansible_collections.ocne.images.plugins.module_utils._oci.absent import Absent
 from ansible_collections.ocne.images.plugins.module_utils._oci.present import Present
 
 
-def _step(params: dict[str, Any]) -> Union[Present, Absent]:
+def _step(params: dict[str, Any], progress: Progress) -> Union[Present, Absent]:
     if params["state"] == "absent":
-        return Absent(params)
-    return Present({**params, "src": _platform.boot_image_path(params["src"], params["kubernetes_version"], params["architecture"])})
+        return Absent(params, progress)
+    src = _platform.boot_image_path(params["src"], params["kubernetes_version"], params["architecture"])
+    return Present({**params, "src": src}, progress)
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ def run(step: Step, capsys: pytest.CaptureFixture[str], check: bool = False) -> 
     basic._ANSIBLE_PROFILE = "legacy"
     try:
         with pytest.raises(SystemExit):
-            _module.run(lambda params: step, {})
+            _module.run(lambda params, progress: step, {})
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -15,6 +15,7 @@ from .. import _record
 from .._errors import OcneError
 from .._files import locked, partial_path
 from .._imagebuild.errors import BuildError
+from .._imagebuild.progress import Progress, silent
 
 
 def destination(dest: str, default_name: str) -> Path:
@@ -32,13 +33,13 @@ def destination(dest: str, default_name: str) -> Path:
 
 
 @contextmanager
-def making(dest: Path, lock_timeout: float) -> Iterator[Path]:
+def making(dest: Path, lock_timeout: float, progress: Progress = silent) -> Iterator[Path]:
     """Be the only run that makes this artefact: gives the name to write it under, which is gone at the end of the block.
 
     :raises OcneError: also for a BuildError of the block, so that modules know one kind of error.
     """
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with locked(dest, lock_timeout):
+    with locked(dest, lock_timeout, progress):
         partial = partial_path(dest)
         try:
             yield partial

@@ -18,6 +18,7 @@ from .._imagebuild import boot_image as program
 from .._imagebuild.conversion import CONVERSION_VERSION, Options, check_options
 from .._imagebuild.errors import BuildError, Unsupported
 from .._imagebuild.layout import Image
+from .._imagebuild.progress import Progress
 from .._module import Plan
 from . import artefact
 from .cluster import build_on_cluster
@@ -34,8 +35,9 @@ class _Observed:
 class BootImage:
     """Compares source, options and artefact with the record; fetches, converts and publishes where they differ."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
+    def __init__(self, params: dict[str, Any], progress: Progress) -> None:
         self._params = params
+        self._progress = progress
         self._version = _platform.kubernetes_version(params["kubernetes_version"])
         self._architecture = _platform.architecture(params["architecture"])
         self._options = Options(params["provider"], params["ignition_provider"] or "", tuple(params["kernel_arguments"]))
@@ -50,12 +52,12 @@ class BootImage:
         params = self._params
         name = _platform.boot_image_name(self._version, self._architecture, self._options.provider)
         dest = artefact.destination(params["dest"] or str(Path(_platform.IMAGES_FOLDER, name).expanduser()), name)
-        source = find(params["source"] or f"{_platform.REGISTRY}/ock:{self._version}", self._architecture, self._access)
+        source = find(params["source"] or f"{_platform.REGISTRY}/ock:{self._version}", self._architecture, self._access, self._progress)
         if isinstance(source, FileSource) and dest.exists() and source.path.samefile(dest):
             raise OcneError(f"{dest} is the source itself.", "Give the image that is made another dest.")
         options = {**asdict(self._options), "kernel_arguments": list(self._options.kernel_arguments), "conversion": CONVERSION_VERSION}
         observed = _Observed(source, dest, options)
-        known = _record.read(dest)
+        known = _record.read(dest, self._progress)
         before = {"path": str(dest), **_state(known)} if dest.exists() else {}
         if known and self._is_current(known, observed):
             return Plan((), before, before, self._result(observed, known))
@@ -68,25 +70,28 @@ class BootImage:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         observed: _Observed = plan.context
-        with artefact.making(observed.dest, self._params["lock_timeout"]) as partial:
+        with artefact.making(observed.dest, self._params["lock_timeout"], self._progress) as partial:
             made = _record.read(observed.dest)
             if made and self._is_current(made, observed):
                 return {"changed": False, **self._result(observed, made)}  # another run made it while this one waited
             built = self._build(observed.source, partial)
             facts = {"engine": built.engine, "engine_reason": built.engine_reason, "changes": built.changes}
             record = _record.Record(observed.source.digest, observed.options, _record.describe(partial, built.sha256), facts)
+            self._progress(f"writing {observed.dest.name} to disk", 0, None)
             artefact.publish(partial, observed.dest, record)
         return self._result(observed, record)
 
     def _build(self, source: Source, output: Path) -> program.Built:
         if self._params["builder"] == "cluster":
             arguments = {"source_digest": source.digest, "options": asdict(self._options), "engine": self._params["engine"]}
-            return program.Built(**build_on_cluster(self._params, "boot_image", [source], arguments, output))
+            return program.Built(**build_on_cluster(self._params, "boot_image", [source], arguments, output, self._progress))
 
         def work(image: Image | Path) -> program.Built:
-            return program.build(image, source.digest, self._options, self._params["engine"], output)
+            return program.build(image, source.digest, self._options, self._params["engine"], output, self._progress)
 
-        return work(source.path) if isinstance(source, FileSource) else with_image(source, self._cache, work)
+        if isinstance(source, FileSource):
+            return work(source.path)
+        return with_image(source, self._cache, work, self._progress)
 
     def _is_current(self, record: _record.Record, observed: _Observed) -> bool:
         engine = self._params["engine"]

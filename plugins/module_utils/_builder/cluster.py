@@ -104,7 +104,7 @@ def build_on_cluster(
             return _carry_out(run, deliveries, output, progress)
 
     here = [source for source in sources if isinstance(source, ImageSource) and not _is_served(source)]
-    return with_images(here, Path(params["cache_dir"]).expanduser(), work)
+    return with_images(here, Path(params["cache_dir"]).expanduser(), work, progress)
 
 
 def _placement(params: Mapping[str, Any]) -> Placement:

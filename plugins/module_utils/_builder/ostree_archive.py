@@ -20,6 +20,7 @@ from .._imagebuild.errors import BuildError
 from .._imagebuild.layout import Image
 from .._imagebuild.ostree.archive_image import IMAGE_NAME
 from .._imagebuild.ostree.repository import check_ref
+from .._imagebuild.progress import Progress
 from .._module import Plan
 from . import artefact
 from .cluster import build_on_cluster
@@ -40,8 +41,9 @@ class _Observed:
 class OstreeArchive:
     """Compares source, base image, options and artefact with the record; fetches, converts and publishes where they differ."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
+    def __init__(self, params: dict[str, Any], progress: Progress) -> None:
         self._params = params
+        self._progress = progress
         self._version = _platform.kubernetes_version(params["kubernetes_version"])
         self._architecture = _platform.architecture(params["architecture"])
         self._options = program.Options(params["ref"], params["compression_level"], params["document_root"] or "")
@@ -58,7 +60,7 @@ class OstreeArchive:
         source, base = self._find_images()
         options = {**asdict(self._options), "base_digest": base.digest, "conversion": program.CONVERSION_VERSION}
         observed = _Observed(source, base, dest, options)
-        known = _record.read(dest)
+        known = _record.read(dest, self._progress)
         before = {"path": str(dest), **_state(known)} if dest.exists() else {}
         if known and self._is_current(known, observed):
             return Plan((), before, before, self._result(observed, known))
@@ -74,25 +76,26 @@ class OstreeArchive:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         observed: _Observed = plan.context
-        with artefact.making(observed.dest, self._params["lock_timeout"]) as partial:
+        with artefact.making(observed.dest, self._params["lock_timeout"], self._progress) as partial:
             made = _record.read(observed.dest)
             if made and self._is_current(made, observed):
                 return {"changed": False, **self._result(observed, made)}  # another run made it while this one waited
             built = self._build((observed.source, observed.base), partial)
             facts = {key: value for key, value in asdict(built).items() if key not in ("sha256", "size")}
             record = _record.Record(observed.source.digest, observed.options, _record.describe(partial, built.sha256), facts)
+            self._progress(f"writing {observed.dest.name} to disk", 0, None)
             artefact.publish(partial, observed.dest, record)
         return self._result(observed, record)
 
     def _build(self, sources: Sequence[ImageSource], output: Path) -> program.Built:
         if self._params["builder"] == "cluster":
             arguments = {"options": asdict(self._options)}
-            return program.Built(**build_on_cluster(self._params, "ostree_archive", sources, arguments, output))
+            return program.Built(**build_on_cluster(self._params, "ostree_archive", sources, arguments, output, self._progress))
 
         def work(images: Sequence[Image]) -> program.Built:
-            return program.build(images[0], images[1], self._options, output)
+            return program.build(images[0], images[1], self._options, output, self._progress)
 
-        return with_images(sources, self._cache, work)
+        return with_images(sources, self._cache, work, self._progress)
 
     def _find_images(self) -> tuple[ImageSource, ImageSource]:
         source = self._params["source"] or f"{_platform.REGISTRY}/ock-ostree:{self._version}"

@@ -18,6 +18,7 @@ from .._containers.skopeo import Skopeo
 from .._errors import OcneError
 from .._imagebuild.errors import BuildError
 from .._imagebuild.layout import DamagedBlob, Image, read_image
+from .._imagebuild.progress import Progress, silent
 from .._record import known_sha256
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class ImageSource:
 Source = Union[FileSource, ImageSource]
 
 
-def find(text: str, architecture: str, access: Access) -> Source:
+def find(text: str, architecture: str, access: Access, progress: Progress = silent) -> Source:
     """Look where the source is; moves a few kilobytes.
 
     :param text: a reference, or a path beginning with '/', './', '../' or '~'.
@@ -60,7 +61,7 @@ def find(text: str, architecture: str, access: Access) -> Source:
     path = Path(text).expanduser().resolve()
     if not path.is_file():
         raise OcneError(f"Source {path} is no file.", "Give a file of this host, or a reference such as docker://host/name:tag.")
-    return FileSource(path, f"sha256:{known_sha256(path)}")
+    return FileSource(path, f"sha256:{known_sha256(path, progress)}")
 
 
 def find_image(text: str, architecture: str, access: Access) -> ImageSource:
@@ -69,18 +70,19 @@ def find_image(text: str, architecture: str, access: Access) -> ImageSource:
     return ImageSource(resolve(skopeo, parse_reference(text), architecture), skopeo)
 
 
-def with_image(source: ImageSource, cache: Path, work: Callable[[Image], T]) -> T:
+def with_image(source: ImageSource, cache: Path, work: Callable[[Image], T], progress: Progress = silent) -> T:
     """with_images() of one."""
-    return with_images((source,), cache, lambda images: work(images[0]))
+    return with_images((source,), cache, lambda images: work(images[0]), progress)
 
 
-def with_images(sources: Sequence[ImageSource], cache: Path, work: Callable[[Sequence[Image]], T]) -> T:
+def with_images(sources: Sequence[ImageSource], cache: Path, work: Callable[[Sequence[Image]], T], progress: Progress = silent) -> T:
     """Do work on the fetched images. A blob of the cache that turns out damaged is fetched once more, and the work begins anew."""
     blobs = cache / "blobs"
     seen: set[Path] = set()
     while True:
         try:
-            return work([read_image(fetch(source.skopeo, source.image, blobs, again=bool(seen)), blobs) for source in sources])
+            layouts = [fetch(source.skopeo, source.image, blobs, progress, again=bool(seen)) for source in sources]
+            return work([read_image(layout, blobs) for layout in layouts])
         except DamagedBlob as damaged:
             damaged.path.unlink(missing_ok=True)
             if damaged.path in seen:

@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 from .. import _kubernetes_client as kube
 from .._errors import OcneError
 from .._files import locked
+from .._imagebuild.progress import Progress
 from .._module import Plan
 from . import existing, receipts
 from .kind import Kind
@@ -24,8 +25,9 @@ PROVIDERS: dict[str, Callable[[Mapping[str, Any]], Provider]] = {"kind": Kind}
 class Cluster:
     """Finds a cluster that can build, or makes one; removes what a receipt says was made here."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
+    def __init__(self, params: dict[str, Any], progress: Progress) -> None:
         self._params = params
+        self._progress = progress
         self._name = receipts.checked_name(params["name"])
 
     def plan(self) -> Plan:
@@ -35,13 +37,15 @@ class Cluster:
         cluster: MadeCluster = plan.context
         file = receipts.path(self._name)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(file, self._params["wait_timeout"]):
+        with locked(file, self._params["wait_timeout"], self._progress):
             state = cluster.observe()  # another run may have been at work since the plan
             if self._params["state"] == "absent":
                 cluster.remove(state)
                 return {"changed": state.receipt is not None, **plan.result}
-            if not steps_to_presence(self._name, cluster.provider.name, state):
+            steps = steps_to_presence(self._name, cluster.provider.name, state)
+            if not steps:
                 return {"changed": False, **self._result(cluster, self._ready(cluster), created=False)}
+            self._progress(", ".join(steps), 0, None)
             facts = cluster.bring_up(state, self._params["namespace"], self._params["wait_timeout"])
             return self._result(cluster, facts, created=not state.whole)
 

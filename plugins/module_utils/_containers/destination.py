@@ -18,6 +18,7 @@ from typing import Any, Callable
 
 from .._errors import OcneError
 from .._files import locked, partial_path
+from .._imagebuild.progress import Progress, silent
 from .oci_layout import REF_NAME
 from .reference import Reference
 
@@ -63,7 +64,7 @@ def check(destination: Reference) -> None:
 
 
 @contextmanager
-def writing(destination: Reference, lock_timeout: float) -> Iterator[Staged]:
+def writing(destination: Reference, lock_timeout: float, progress: Progress = silent) -> Iterator[Staged]:
     """Be the only run that writes this destination: gives what to write to, which becomes the destination at the end of the
     block, and is gone when the block fails.
 
@@ -75,7 +76,7 @@ def writing(destination: Reference, lock_timeout: float) -> Iterator[Staged]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     publish = {"dir": _publish_folder, "oci": _publish_layout}.get(destination.transport, _publish_file)
-    with locked(path, lock_timeout):
+    with locked(path, lock_timeout, progress):
         partial, existed = partial_path(path), path.exists()
         # Blobs go where they stay, so that what is there is not copied again; skopeo renames each into its place.
         options = [f"--dest-shared-blob-dir={path / 'blobs'}"] if destination.transport == "oci" else []

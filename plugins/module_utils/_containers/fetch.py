@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 from .._errors import OcneError
 from .._files import locked
-from .manifest import digest_of, instance, is_index, parse
+from .._imagebuild.progress import Progress, silent
+from .manifest import digest_of, instance, is_index, layer_sizes, parse
 from .reference import Reference
 from .skopeo import Skopeo, platform_options
 
@@ -28,11 +29,13 @@ class Resolved:
 
     :param reference: pinned to the digest where the transport can do that.
     :param digest: of the image's own manifest, as its publisher made it.
+    :param layers: sizes by digest; empty where they are not known.
     """
 
     reference: Reference
     digest: str
     architecture: str
+    layers: Mapping[str, int] = field(default_factory=dict)
 
 
 def resolve(skopeo: Skopeo, reference: Reference, architecture: str) -> Resolved:
@@ -42,18 +45,19 @@ def resolve(skopeo: Skopeo, reference: Reference, architecture: str) -> Resolved
     """
     raw = skopeo.manifest(reference)
     manifest = parse(raw, reference)
+    layers: Mapping[str, int] = {}
     if is_index(manifest):
         digest = str(instance(manifest, reference, architecture).get("digest"))
     else:
-        digest = digest_of(raw)
+        digest, layers = digest_of(raw), layer_sizes(manifest)
         found = parse(skopeo.config(reference, architecture), reference).get("architecture")
         if found != architecture:
             raise OcneError(f"{reference} is an image for {found}, not for {architecture}.", "Choose its architecture, or another image.")
     pinned = reference.at(digest) if reference.transport == "docker" else reference
-    return Resolved(pinned, digest, architecture)
+    return Resolved(pinned, digest, architecture, layers)
 
 
-def fetch(skopeo: Skopeo, image: Resolved, cache: Path, again: bool = False) -> Path:
+def fetch(skopeo: Skopeo, image: Resolved, cache: Path, progress: Progress = silent, again: bool = False) -> Path:
     """An OCI layout with the image: the folder of its index.json. Its blobs are <cache>/sha256/<hex>, as all images'.
 
     A blob that the cache has is not fetched a second time. Nothing is read here: whoever reads a blob verifies it,
@@ -62,13 +66,27 @@ def fetch(skopeo: Skopeo, image: Resolved, cache: Path, again: bool = False) -> 
     layout = cache / "layouts" / image.digest.partition(":")[2]
     complete = layout / "complete"
     layout.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(layout, FETCH_TIMEOUT):
+    with locked(layout, FETCH_TIMEOUT, progress):
         if complete.exists() and not again:
             return layout
         shutil.rmtree(layout, ignore_errors=True)
-        skopeo.copy(image.reference, _in_layout(layout), _copy_options(cache), image.architecture)
+        activity, total = f"fetching {image.reference.short}", _missing(skopeo, image, cache)
+        progress(activity, 0, total)
+        skopeo.copy(
+            image.reference,
+            _in_layout(layout),
+            _copy_options(cache),
+            image.architecture,
+            watch=lambda count: progress(activity, min(count, total or count), total),
+        )
         complete.touch()
     return layout
+
+
+def _missing(skopeo: Skopeo, image: Resolved, cache: Path) -> Optional[int]:
+    """How many bytes of layers the cache has not; None where that is not known."""
+    layers = image.layers or layer_sizes(parse(skopeo.manifest(image.reference), image.reference))
+    return sum(size for digest, size in layers.items() if not (cache / digest.replace(":", "/")).exists()) or None
 
 
 def fetch_command(image: Resolved, layout: str, blobs: str, options: Sequence[str]) -> list[str]:

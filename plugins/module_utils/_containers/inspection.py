@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import _platform
-from .manifest import OCI_MANIFEST, content_digest, digest_of, instance, is_index, media_type, parse
+from .manifest import OCI_MANIFEST, content_digest, digest_of, instance, is_index, layer_sizes, media_type, parse
 from .oci_layout import Unreadable, read_manifest
 from .reference import Reference
 from .skopeo import Skopeo
@@ -28,12 +28,14 @@ class Found:
     :param reference: pinned to the digest where the transport can do that.
     :param digest: of the image's own manifest.
     :param architecture: which of several to take; '' where the reference names one image.
+    :param size: bytes of its layers as they are stored; 0: not known.
     """
 
     reference: Reference
     digest: str
     media_type: str
     architecture: str
+    size: int = 0
 
 
 def look(skopeo: Skopeo, reference: Reference, architecture: str | None) -> Found:
@@ -45,7 +47,7 @@ def look(skopeo: Skopeo, reference: Reference, architecture: str | None) -> Foun
     raw = _manifest(skopeo, reference)
     manifest = parse(raw, reference)
     if not is_index(manifest):
-        return Found(reference, digest_of(raw), media_type(manifest), "")
+        return Found(reference, digest_of(raw), media_type(manifest), "", sum(layer_sizes(manifest).values()))
     chosen = _platform.architecture(architecture)
     descriptor = instance(manifest, reference, chosen)
     digest = str(descriptor.get("digest"))

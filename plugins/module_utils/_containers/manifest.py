@@ -51,6 +51,12 @@ def media_type(manifest: dict[str, Any]) -> str:
     return str(manifest.get("mediaType") or OCI_MANIFEST)
 
 
+def layer_sizes(manifest: dict[str, Any]) -> dict[str, int]:
+    """Sizes in bytes of an image's layers as they are stored, by digest; none where the manifest does not tell."""
+    layers = [layer for layer in manifest.get("layers") or [] if isinstance(layer, dict)]
+    return {str(layer.get("digest")): layer["size"] for layer in layers if isinstance(layer.get("size"), int)}
+
+
 def instance(index: dict[str, Any], reference: Reference, architecture: str) -> dict[str, Any]:
     """The descriptor of the architecture's manifest in an image index or manifest list.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from .. import _platform
 from .._errors import OcneError
+from .._imagebuild.progress import Progress
 from .._module import Plan
 from . import destination
 from .access import Access, access, account
@@ -32,8 +33,9 @@ class _There:
 class Push:
     """Compares source and destination by digest, or by contents where a transport writes the manifest anew; copies where they differ."""
 
-    def __init__(self, params: dict[str, Any]) -> None:
+    def __init__(self, params: dict[str, Any], progress: Progress) -> None:
         self._params = params
+        self._progress = progress
         self._source = _source(params["src"] or _default_source(params))
         self._dest = _dest(params["dest"])
         at_dest = access(params)
@@ -60,11 +62,11 @@ class Push:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         source: Found = plan.context
-        with destination.writing(self._dest, self._params["lock_timeout"]) as staged:
+        with destination.writing(self._dest, self._params["lock_timeout"], self._progress) as staged:
             options = list(staged.options)
             if keeps_manifest(source, self._dest):
                 options.append("--preserve-digests")
-            self._to.copy(source.reference, staged.reference, options, source.architecture, staged.clear)
+            self._to.copy(source.reference, staged.reference, options, source.architecture, staged.clear, self._watch(source))
         digest = digest_at(self._to, self._dest)
         if compares_by_digest(source, self._dest) and digest != source.digest:
             raise OcneError(
@@ -72,6 +74,13 @@ class Push:
                 "Another run writes to the same destination, or the source changed meanwhile. Run again.",
             )
         return self._result(digest, copied=True)
+
+    def _watch(self, source: Found) -> Callable[[int], None]:
+        """Tells of a copy by what skopeo reads: the image, and all of it once more for each archive, which it unpacks or packs."""
+        passes = 1 + sum(reference.transport.endswith("-archive") for reference in (source.reference, self._dest))
+        activity, total = f"copying {source.reference.short}", source.size or None
+        self._progress(activity, 0, total)
+        return lambda count: self._progress(activity, min(count // passes, total or count), total)
 
     def _look_at_destination(self, by_digest: bool) -> Optional[_There]:
         """What is there; None where nothing is, or nothing that can be read."""

@@ -48,6 +48,11 @@ class Reference:
         return host if known else "docker.io"
 
     @property
+    def short(self) -> str:
+        """What people call the image: the last part of its repository's or file's name."""
+        return (str(self.path) if self.path else self.rest.partition("@")[0]).rpartition("/")[2]
+
+    @property
     def path(self) -> Path | None:
         """The file or folder that the reference names, for transports that name one."""
         if self.transport not in _PATH_TRANSPORTS:

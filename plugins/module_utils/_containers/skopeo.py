@@ -21,6 +21,7 @@ from .._errors import OcneError
 from .access import Access, authfile
 from .failures import End, SkopeoFailed, explain
 from .reference import Reference
+from .watching import run_watched
 
 #: An architecture's own manifest, image indexes and manifest lists; nothing larger is one.
 OUTPUT_LIMIT = 8 << 20
@@ -70,35 +71,43 @@ class Skopeo:
         options: Sequence[str] = (),
         architecture: str = "",
         before_try: Callable[[], None] = lambda: None,
+        watch: Callable[[int], None] = lambda count: None,
     ) -> None:
         """Copy an image; of an index, that of the architecture.
 
         :param before_try: called before each try, to remove what an earlier one left.
+        :param watch: called meanwhile with the number of bytes that this try has read.
         """
         arguments = (*platform_options(architecture), "copy", "--quiet", *options)
         ends = ((source, self._source), (destination, self._access))
-        self._run(arguments, ends, f"copy {source} to {destination}", before_try)
+        self._run(arguments, ends, f"copy {source} to {destination}", before_try, watch)
 
-    def _run(self, arguments: Sequence[str], ends: Sequence[End], what: str, before_try: Callable[[], None] = lambda: None) -> bytes:
+    def _run(
+        self,
+        arguments: Sequence[str],
+        ends: Sequence[End],
+        what: str,
+        before_try: Callable[[], None] = lambda: None,
+        watch: Callable[[int], None] = lambda count: None,
+    ) -> bytes:
         for number in range(self._retries + 1):
             before_try()
             try:
-                return self._run_once(arguments, ends, what)
+                return self._run_once(arguments, ends, what, watch)
             except SkopeoFailed as failure:
                 if failure.kind != "unreachable" or number == self._retries:
                     raise
             self._sleep(min(2**number, LONGEST_PAUSE))
         raise AssertionError("unreachable")
 
-    def _run_once(self, arguments: Sequence[str], ends: Sequence[End], what: str) -> bytes:
+    def _run_once(self, arguments: Sequence[str], ends: Sequence[End], what: str, watch: Callable[[int], None]) -> bytes:
         with _connection(ends) as connection:
-            process = subprocess.run(
+            process = run_watched(
                 [self._program, *arguments, *connection.options, *(str(reference) for reference, _access in ends)],
+                watch,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
                 env=connection.environment,
                 pass_fds=connection.files,
-                check=False,
             )
         if process.returncode != 0:
             raise explain(what, process.stderr.decode(errors="replace"), ends)

@@ -66,6 +66,7 @@ def build(source: Image | Path, source_digest: str, options: Options, engine: st
         else:
             extract_disk(source, output, progress)
             inspect_header(output)
+        progress("changing the disk", 0, None)
         conversion, used, reason = convert(output, options, source_digest, engine)
         return Built(_sha256(output, progress), output.stat().st_size, used, reason, conversion.changes)
     except OSError as error:

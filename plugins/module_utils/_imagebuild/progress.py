@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Callable, Optional
 
-#: Called with what is being done, how many bytes are done, and how many there are (None: not known).
+#: A total that counts per cent instead of bytes.
+PERCENT = 100
+
+#: Called with what is being done, how many bytes are done, and how many there are (None: not known; PERCENT: per cent are counted).
 Progress = Callable[[str, int, Optional[int]], None]
 
 

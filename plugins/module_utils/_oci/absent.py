@@ -72,6 +72,7 @@ class Absent:
         if seen.place and seen.journal:
             self._remove_leftovers(seen.place, seen.journal)
         if self._params["wait"]:
+            self._progress("waiting for the end of the removal", 0, None)
             for image in seen.images:
                 images.await_deleted(self._clients, image.id, deadline)
         return _result(seen)
@@ -79,7 +80,7 @@ class Absent:
     def _observe(self) -> _Observed:
         params = self._params
         compartment = compartment_id(self._clients, params["compartment"])
-        content = f"sha256:{open_source(Path(params['src'])).sha256}" if params["src"] else ""
+        content = f"sha256:{open_source(Path(params['src']), self._progress).sha256}" if params["src"] else ""
         found = self._images(compartment, content)
         place = place_of(self._clients, params)
         if not place.name:

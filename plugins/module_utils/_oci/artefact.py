@@ -19,6 +19,7 @@ from types import TracebackType
 
 from .. import _record
 from .._errors import OcneError
+from .._imagebuild.progress import Progress, silent
 
 _BLOCK = tarfile.BLOCKSIZE
 _RECORD = tarfile.RECORDSIZE
@@ -48,7 +49,7 @@ class Source:
     identity: tuple[int, ...]
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, progress: Progress = silent) -> Source:
     """What the file is, by its build record or by reading it once.
 
     :raises OcneError: there is no such file, or it changes meanwhile.
@@ -59,7 +60,7 @@ def open_source(path: Path) -> Source:
         raise OcneError(f"src {path} does not exist.", "Make it with ocne_boot_image, or name another file.") from None
     if not stat.S_ISREG(before.st_mode):
         raise OcneError(f"src {path} is not a file.", "Name a qcow2 file.")
-    source = Source(path, _record.known_sha256(path), before.st_size, _identity(before))
+    source = Source(path, _record.known_sha256(path, progress), before.st_size, _identity(before))
     if _identity(path.stat()) != source.identity:
         raise _changed(path, "read")
     return source

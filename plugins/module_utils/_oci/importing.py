@@ -16,6 +16,7 @@ from .. import _platform
 from .._errors import OcneError
 from .._imagebuild.disk.qcow2_header import inspect_header
 from .._imagebuild.errors import BuildError
+from .._imagebuild.progress import Progress, silent
 from . import capabilities, images
 from .artefact import Source, open_source
 from .client import Clients
@@ -79,11 +80,11 @@ class Observed:
     journal: Journal
 
 
-def wanted(params: Mapping[str, Any]) -> Wanted:
+def wanted(params: Mapping[str, Any], progress: Progress = silent) -> Wanted:
     """:raises OcneError: src cannot be read, or an option is wrong."""
     architecture = _platform.architecture(params["architecture"])
     version = _platform.kubernetes_version(params["kubernetes_version"] or _platform.DEFAULT_KUBERNETES_VERSION)
-    source = open_source(Path(params["src"]))
+    source = open_source(Path(params["src"]), progress)
     return Wanted(
         source=source,
         metadata=image_metadata(architecture, params["private_cloud"]),

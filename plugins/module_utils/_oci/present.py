@@ -41,7 +41,7 @@ class Present:
         self._clients = Clients(params)
 
     def plan(self) -> Plan:
-        want = wanted(self._params)
+        want = wanted(self._params, self._progress)
         place = place_of(self._clients, self._params)
         seen = observe(self._clients, compartment_id(self._clients, self._params["compartment"]), place, want)
         decision = decide(seen, want)
@@ -64,7 +64,7 @@ class Present:
         journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
-                stack.enter_context(locked(journal, self._params["wait_timeout"]))
+                stack.enter_context(locked(journal, self._params["wait_timeout"], self._progress))
             except OcneError as error:
                 raise OcneError(f"The {place} is in the hand of another run. {error.message}", error.hint) from error
             yield
@@ -132,6 +132,7 @@ class _Run:
             readers = self._coming(stored.metadata[CONTENT_KEY])
             if not readers:
                 return stored
+            self._progress("waiting for the end of another import", 0, None)
             for image in readers:
                 with suppress(WorkFailed):
                     images.await_available(self._clients, image.id, deadline)
@@ -187,6 +188,7 @@ class _Run:
     def _await(self, image: Any, request: str, deadline: Deadline) -> None:
         what = f"Import of image {image.id} ({image.display_name})"
         request = request or find_work_request(self._clients, self._seen.compartment, image.id)
+        self._progress("importing", 0, None)
         if request:
             follow(self._clients, request, what, deadline, self._progress)
         self.image = images.await_available(self._clients, image.id, deadline)

@@ -40,6 +40,8 @@ _IN_FLIGHT = 96 << 20  # bytes of parts that are being sent
 _MOST_SENDERS = 6
 _MOST_COMPRESSORS = 8
 _SLICE = 256 << 10
+#: Seconds between two looks at the parts that are under way.
+_INTERVAL = 1.0
 
 
 def md5_base64(data: bytes) -> str:
@@ -53,14 +55,15 @@ def multipart_md5(parts: list[Part]) -> str:
 
 
 class _Body:
-    """A part on its way: a file-like object in memory, sent in slices.
+    """A part on its way: a file-like object in memory, sent in slices; moved is told how much of it is.
 
     Sent as a whole, it would have to be through within the time in which a connection must be made.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, moved: Callable[[int], None]) -> None:
         self._data = memoryview(data)
         self._position = 0
+        self._moved = moved
 
     def __len__(self) -> int:
         return len(self._data)
@@ -76,6 +79,7 @@ class _Body:
         # The HTTP library asks for 16 KiB at a time, which costs more than the sending; it takes what it gets.
         piece = self._data[self._position : self._position + max(size, _SLICE)]
         self._position += len(piece)
+        self._moved(self._position)
         return piece
 
 
@@ -104,6 +108,7 @@ class Upload:
         self._part_size = max(_SMALLEST_PART, -(-artefact.size // _MOST_PARTS))
         self._etags: dict[int, str] = {}
         self._covered = 0
+        self._moving: dict[int, int] = {}  # bytes of the tar that are sent of parts under way
         self.sent = 0
 
     def run(self, to_replace: Callable[[], StoredObject | None], committed: Callable[[StoredObject], None]) -> None:
@@ -118,6 +123,7 @@ class Upload:
             self._begin_or_resume()
             with Workers(min(_MOST_COMPRESSORS, os.cpu_count() or 1), "deflate") as compressors:
                 self._send_all(compressors)
+            self._progress("completing the upload", 0, None)
             replaced = to_replace()
             self._artefact.verify_unchanged()
             with uninterrupted():
@@ -179,26 +185,31 @@ class Upload:
             for part, data in self._missing(compressors):
                 while len(flying) >= senders:
                     flying = self._landed(flying)
+                self._moving[part.number] = 0
                 flying.add(pool.submit(self._send, part, data))
                 del data  # held by its sender only
             while flying:
                 flying = self._landed(flying)
 
     def _send(self, part: Part, data: bytes) -> Part:
-        self._etags[part.number] = self._place.put_part(self._journal.upload_id, part.number, _Body(data), part.md5)
+        def moved(position: int) -> None:
+            self._moving[part.number] = (part.end - part.start) * position // part.size
+
+        self._etags[part.number] = self._place.put_part(self._journal.upload_id, part.number, _Body(data, moved), part.md5)
         return part
 
     def _landed(self, flying: set[Future[Part]]) -> set[Future[Part]]:
-        done, still = wait(flying, return_when=FIRST_COMPLETED)
+        done, still = wait(flying, _INTERVAL, FIRST_COMPLETED)
         for future in done:
             part = future.result()
             self.sent += part.size
             self._covered += part.end - part.start
+            del self._moving[part.number]
         self._tell()
         return still
 
     def _tell(self) -> None:
-        self._progress("uploading", self._covered, self._artefact.size)
+        self._progress("uploading", self._covered + sum(self._moving.values()), self._artefact.size)
 
     def _missing(self, compressors: Workers) -> Iterator[tuple[Part, bytes]]:
         """Parts to send: those that were noted and did not arrive, then those that were never made."""

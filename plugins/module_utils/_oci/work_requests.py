@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from .._errors import OcneError
+from .._imagebuild.progress import PERCENT, Progress
 from .client import Clients, every
 from .sdk import OciError, doing, without_secrets
 
@@ -60,7 +60,7 @@ def find_work_request(clients: Clients, compartment: str, resource: str) -> str:
     return str(max(found, key=lambda each: each.time_accepted).id) if found else ""
 
 
-def follow(clients: Clients, identifier: str, what: str, deadline: Deadline, progress: Any) -> None:
+def follow(clients: Clients, identifier: str, what: str, deadline: Deadline, progress: Progress) -> None:
     """Return when the work request has succeeded.
 
     :param what: the work, for messages: "Import of image …".
@@ -77,7 +77,7 @@ def follow(clients: Clients, identifier: str, what: str, deadline: Deadline, pro
                 continue  # accepted, and not to be seen everywhere yet
             raise
         status, percent = request.status, float(request.percent_complete or 0)
-        progress(what, int(percent), 100)
+        progress("importing", int(percent), PERCENT)
         if status == "SUCCEEDED":
             return
         if status in _FAILED:
