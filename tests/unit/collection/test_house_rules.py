@@ -46,7 +46,8 @@ def test_python_file_has_annotations_as_text(name: str) -> None:
         assert re.search(r"^from __future__ import annotations$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", _files(".yml", ".yaml"))
+# antsibull-changelog writes that one.
+@pytest.mark.parametrize("name", [name for name in _files(".yml", ".yaml") if name != "changelogs/changelog.yaml"])
 def test_yaml_file_names_its_licence(name: str) -> None:
     assert "SPDX-License-Identifier: GPL-3.0-or-later" in "".join((ROOT / name).read_text().splitlines(keepends=True)[:4])
 
