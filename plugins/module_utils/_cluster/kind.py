@@ -61,16 +61,17 @@ class Kind:
 
     def machines(self, name: str) -> list[Container]:
         """The nodes of the cluster of that name, whoever made it."""
-        for attempt in range(_ATTEMPTS):
+        attempts = 0
+        while True:
             ids = self._command(self._engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={name}").split()
             try:
                 return parse_containers(self._command(self._engine, "inspect", "--type=container", *ids)) if ids else []
             except OcneError as error:
                 # One that is just being made or removed is listed, and not there.
-                if attempt == _ATTEMPTS - 1 or "no such" not in error.message.lower():
+                attempts += 1
+                if attempts == _ATTEMPTS or "no such" not in error.message.lower():
                     raise
             time.sleep(0.5)
-        raise AssertionError("unreachable")
 
     def reserve(self) -> dict[str, Any]:
         """A port for the API server that nothing listens on now; kind itself finds one in this way."""
