@@ -148,6 +148,8 @@ def _plan(
             known = credentials(source.skopeo.access, source.image.reference.registry)
             if known:
                 secret_files[f"{index}.json"] = known
+            # A proxy's URL may hold a password.
+            secret_files.update({name: value.encode() for name, value in (source.skopeo.access.proxy or {}).items()})
             fetches.append(_fetch(params, index, source, layout, bool(known)))
         else:
             deliveries += _layout_files(next(fetched_here), layout)
@@ -184,7 +186,7 @@ def _fetch(params: Mapping[str, Any], index: int, source: ImageSource, layout: s
     options += [] if access.tls_verify else ["--src-tls-verify=false"]
     options += [f"--src-cert-dir={FILES}/{_CERTIFICATES}"] if access.ca_certificates else []
     command = fetch_command(source.image, layout, _BLOBS, options)
-    return Step(f"fetch-{index}", params["fetcher_image"], command, access.proxy or {})
+    return Step(f"fetch-{index}", params["fetcher_image"], command, secret_environment={name: name for name in access.proxy or {}})
 
 
 def _certificates(params: Mapping[str, Any]) -> dict[str, bytes]:
@@ -230,15 +232,16 @@ def _carry_out(run: Run, deliveries: Sequence[_Delivery], output: Path, progress
             for delivery in deliveries:
                 _send(transfers, delivery)
             result = _result(run, pod, progress)
-            transfers.fetch(_sender, output, int(result["size"]), str(result["sha256"]), "the result")
+            size = int(result["size"])
+            transfers.fetch(lambda offset, size=size: _sender(size, offset), output, size, str(result["sha256"]), "the result")  # type: ignore[misc]
             return result
         except PodGone as gone:
             progress(str(gone), 0, None)
             run.pause()
 
 
-def _sender(offset: int) -> list[str]:
-    return ["python3", "-m", TRANSFER_MODULE, "send", _OUTPUT, str(offset)]
+def _sender(size: int, offset: int) -> list[str]:
+    return ["python3", "-m", TRANSFER_MODULE, "send", _OUTPUT, str(size), str(offset)]
 
 
 def _send(transfers: Transfers, delivery: _Delivery) -> None:

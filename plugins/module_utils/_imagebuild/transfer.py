@@ -4,10 +4,11 @@
 
 """The pod's end of a transfer: a file out of it from an offset on, or into it, bounded by length and checked by digest.
 
-    python3 -m _imagebuild.transfer send PATH OFFSET
+    python3 -m _imagebuild.transfer send PATH SIZE OFFSET
     python3 -m _imagebuild.transfer receive PATH SIZE SHA256
 
-What is received appears whole under its name or not at all. When a connection broke, what had come stays for the next.
+What is received appears whole under its name or not at all. When a connection broke, what had come stays for the next. Exit status
+TRY_AGAIN says that too little came; any other but 0 is a refusal, with its reason on standard error.
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+TRY_AGAIN = os.EX_TEMPFAIL
 _CHUNK = 1 << 20
 _F_SETPIPE_SZ = 1031  # linux/fcntl.h; named by Python from 3.10 on
 
 
-def send(path: Path, offset: int, output: int) -> None:
-    """Write the file from the offset on to a file descriptor."""
+def send(path: Path, size: int, offset: int, output: int) -> None:
+    """Write the file, which is of that size, from the offset on to a file descriptor."""
     _widen(output)
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        there = os.fstat(file.fileno()).st_size
+        if there != size:
+            raise SystemExit(f"{path.name} has {there} bytes, and had {size}")
         while offset < size and (count := os.sendfile(output, file.fileno(), offset, _CHUNK)):
             offset += count
 
@@ -65,7 +69,7 @@ def receive(path: Path, size: int, sha256: str, source: int, answers: BinaryIO) 
             digest.update(chunk)
             offset += len(chunk)
     if offset < size:
-        raise SystemExit(f"{path.name} ended after {offset} of {size} bytes")
+        raise SystemExit(TRY_AGAIN)
     if digest.hexdigest() != sha256:
         partial.unlink()
         say(wrong=digest.hexdigest())
@@ -83,7 +87,7 @@ def _widen(pipe: int) -> None:
 def main() -> None:
     what, path, *numbers = sys.argv[1:]
     if what == "send":
-        send(Path(path), int(numbers[0]), sys.stdout.fileno())
+        send(Path(path), int(numbers[0]), int(numbers[1]), sys.stdout.fileno())
     else:
         receive(Path(path), int(numbers[0]), numbers[1], sys.stdin.fileno(), sys.stdout.buffer)
 

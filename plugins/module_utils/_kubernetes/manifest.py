@@ -58,12 +58,16 @@ class Placement:
 
 @dataclass(frozen=True)
 class Step:
-    """A container that does a part of the work. arguments: after the image's own entry point, or as its whole command."""
+    """A container that does a part of the work.
+
+    :param secret_environment: variables, and the names of the build's secrets that they get.
+    """
 
     name: str
     image: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    secret_environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,8 @@ def job(build: Build, placement: Placement) -> Object:
         "nodeSelector": {"kubernetes.io/os": "linux", **placement.node_selector},
         "tolerations": [dict(each) for each in placement.tolerations],
         "imagePullSecrets": [{"name": name} for name in placement.pull_secrets],
-        "initContainers": [_container(step, placement, bool(build.secrets)) for step in build.fetches],
-        "containers": [_container(build.builder, placement, False)],
+        "initContainers": [_container(build, step, placement, bool(build.secrets)) for step in build.fetches],
+        "containers": [_container(build, build.builder, placement, False)],
         "volumes": _volumes(build, placement),
     }
     return {
@@ -140,6 +144,11 @@ def secret(build: Build, placement: Placement, owner: Object) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data, "immutable": True}
 
 
+def is_ours(thing: Object) -> bool:
+    """Whether something carries our label."""
+    return (thing["metadata"].get("labels") or {}).get(MANAGED_BY[0]) == MANAGED_BY[1]
+
+
 def requests(placement: Placement) -> dict[str, str]:
     """What a pod asks of its node, as quantities."""
     return dict(_resources(placement)["requests"])
@@ -154,7 +163,7 @@ def _owned(build: Build, placement: Placement, owner: Object) -> Object:
     return {"name": build.name, "namespace": placement.namespace, "labels": _labels(build), "ownerReferences": [reference]}
 
 
-def _container(step: Step, placement: Placement, secrets: bool) -> Object:
+def _container(build: Build, step: Step, placement: Placement, secrets: bool) -> Object:
     mounts = [{"name": "files", "mountPath": FILES, "readOnly": True}, {"name": "work", "mountPath": WORK}]
     if secrets:
         mounts.append({"name": "secrets", "mountPath": SECRETS, "readOnly": True})
@@ -165,7 +174,13 @@ def _container(step: Step, placement: Placement, secrets: bool) -> Object:
         "image": step.image,
         "command": list(step.command),
         "workingDir": WORK,
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "env": [
+            *({"name": name, "value": value} for name, value in environment.items()),
+            *(
+                {"name": name, "valueFrom": {"secretKeyRef": {"name": build.name, "key": _key(secret)}}}
+                for name, secret in step.secret_environment.items()
+            ),
+        ],
         "resources": _resources(placement),
         "volumeMounts": mounts,
         "securityContext": {
@@ -210,9 +225,13 @@ def _work(placement: Placement) -> Object:
 
 
 def _by_key(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Keys of ConfigMaps and Secrets cannot have slashes; _items() gives the files their names again."""
-    return {name.replace("/", "_"): content for name, content in files.items()}
+    return {_key(name): content for name, content in files.items()}
 
 
 def _items(files: Mapping[str, bytes]) -> list[Object]:
-    return [{"key": name.replace("/", "_"), "path": name} for name in sorted(files)]
+    return [{"key": _key(name), "path": name} for name in sorted(files)]
+
+
+def _key(name: str) -> str:
+    """Keys of ConfigMaps and Secrets cannot have slashes; _items() gives the files their names again."""
+    return name.replace("/", "_")

@@ -30,6 +30,8 @@ PIECE = 1 << 18
 #: Seconds without a byte, over however many tries, after which a transfer is given up: a server may be restarted meanwhile.
 PATIENCE = 120.0
 _LONGEST_PAUSE = 5.0
+#: Exit status by which the pod's end says that another try would end no better: that of a Python program with an error.
+REFUSED = 1
 #: No line that a receiver writes is longer.
 _LINE_LIMIT = 4096
 
@@ -78,7 +80,7 @@ class Transfers:
                         done += len(chunk)
                         self._progress(f"fetching {what}", done, size)
                     if done < size:
-                        raise ConnectionLost(f"after {done} of {size} bytes {_ending(process)}")
+                        raise _ended(process, f"fetch {what}", f"after {done} of {size} bytes ")
 
             self._insist(attempt, lambda: done, f"fetch {what}")
         if digest.hexdigest() != sha256:
@@ -97,7 +99,7 @@ class Transfers:
         def attempt() -> None:
             nonlocal done
             with self._run(receiver) as process:
-                answers = _Answers(process)
+                answers = _Answers(process, f"send {what}")
                 done = int(answers.next()["have"])
                 source.seek(done)
                 while done < size:
@@ -139,20 +141,21 @@ class Transfers:
 class _Answers:
     """The lines that a receiver writes, as JSON objects."""
 
-    def __init__(self, process: RemoteProcess) -> None:
-        self._process = process
+    def __init__(self, process: RemoteProcess, what: str) -> None:
+        self._process, self._what = process, what
         self._chunks = process.output()
         self._rest = b""
 
     def next(self) -> dict[str, Any]:
         """The next line.
 
-        :raises ConnectionLost: there is none: the process has ended.
+        :raises ConnectionLost: there is none: the process was ended.
+        :raises OcneError: it refused.
         """
         while b"\n" not in self._rest:
             chunk = next(self._chunks, None)
             if chunk is None or len(self._rest) > _LINE_LIMIT:
-                raise ConnectionLost(_ending(self._process))
+                raise _ended(self._process, self._what)
             self._rest += chunk
         line, _newline, self._rest = self._rest.partition(b"\n")
         try:
@@ -162,7 +165,10 @@ class _Answers:
         return answer if isinstance(answer, dict) else {}
 
 
-def _ending(process: RemoteProcess) -> str:
-    """How a process ended that should have done more."""
+def _ended(process: RemoteProcess, what: str, when: str = "") -> Exception:
+    """The error for a process that ended and should have done more."""
     said = process.stderr.splitlines()
-    return f"the pod's end of it stopped with status {process.returncode}" + (f" ({said[-1][:300]})" if said else "")
+    why = f"{when}the pod's end of it stopped with status {process.returncode}" + (f" ({said[-1][:300]})" if said else "")
+    if process.returncode == REFUSED:
+        return OcneError(f"Could not {what}: {why}.", "Run again.")
+    return ConnectionLost(why)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._builder.program import PROGRAM_MODULE, TRANSFER_MODULE, program_zip
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.transfer import TRY_AGAIN
+from ansible_collections.ocne.images.plugins.module_utils._kubernetes.transfer import REFUSED
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTENT = os.urandom(100_000)
@@ -35,8 +37,9 @@ def python(program: Path, *arguments: object, stdin: bytes = b"") -> subprocess.
     return subprocess.run(command, env=environment, input=stdin, capture_output=True, check=False, cwd=program.parent)
 
 
-def receive(program: Path, path: Path, content: bytes, sha256: str = SHA256) -> list[dict[str, object]]:
-    result = python(program, TRANSFER_MODULE, "receive", path, len(CONTENT), sha256, stdin=content)
+def receive(program: Path, path: Path, content: bytes, status: int = 0) -> list[dict[str, object]]:
+    result = python(program, TRANSFER_MODULE, "receive", path, len(CONTENT), SHA256, stdin=content)
+    assert result.returncode == status, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -75,7 +78,7 @@ def test_a_file_arrives_whole_and_twice_is_no_harm(program: Path, tmp_path: Path
 
 def test_a_file_that_was_cut_is_not_there_and_goes_on(program: Path, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    assert receive(program, path, CONTENT[:70_000]) == [{"have": 0}]
+    assert receive(program, path, CONTENT[:70_000], TRY_AGAIN) == [{"have": 0}]
     assert not path.exists()
     assert receive(program, path, CONTENT[70_000:]) == [{"have": 70_000}, {"arrived": True}]
     assert path.read_bytes() == CONTENT
@@ -91,7 +94,13 @@ def test_other_bytes_do_not_stay(program: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("offset", [0, 99_999, 100_000])
 def test_a_file_is_sent_from_an_offset_on(program: Path, tmp_path: Path, offset: int) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
-    assert python(program, TRANSFER_MODULE, "send", tmp_path / "file", offset).stdout == CONTENT[offset:]
+    assert python(program, TRANSFER_MODULE, "send", tmp_path / "file", len(CONTENT), offset).stdout == CONTENT[offset:]
+
+
+def test_a_file_that_has_become_another_is_not_sent(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT[:-1])
+    result = python(program, TRANSFER_MODULE, "send", tmp_path / "file", len(CONTENT), 0)
+    assert (result.returncode, result.stdout, result.stderr) == (REFUSED, b"", b"file has 99999 bytes, and had 100000\n")
 
 
 def test_a_program_says_what_is_wrong_and_ends(program: Path, tmp_path: Path) -> None:

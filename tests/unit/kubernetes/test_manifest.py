@@ -14,10 +14,10 @@ from ansible_collections.ocne.images.plugins.module_utils._kubernetes.manifest i
 BUILD = Build(
     name="ocne-boot-image-0123",
     program="boot-image",
-    fetches=[Step("fetch-0", "quay.io/skopeo/stable", ["skopeo", "copy"], {"HTTPS_PROXY": "http://proxy:3128"})],
+    fetches=[Step("fetch-0", "quay.io/skopeo/stable", ["skopeo", "copy"], secret_environment={"HTTPS_PROXY": "proxy/https"})],
     builder=Step("build", "python:3.14-slim", ["python3"]),
     files={"program.zip": b"PK", "certificates/ca.crt": b"pem"},
-    secrets={"0.json": b"{}"},
+    secrets={"0.json": b"{}", "proxy/https": b"http://me:secret@proxy:3128"},
 )
 PLACEMENT = Placement("ocne-system", "20Gi", resources={"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}})
 
@@ -49,7 +49,10 @@ def test_only_what_fetches_sees_secrets() -> None:
     mounts = {container["name"]: [mount["mountPath"] for mount in container["volumeMounts"]] for container in spec["initContainers"]}
     assert mounts == {"fetch-0": [FILES, WORK, SECRETS]}
     assert SECRETS not in [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
-    assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in spec["initContainers"][0]["env"]
+    variables = {each["name"]: each for each in spec["initContainers"][0]["env"]}
+    assert variables["HTTPS_PROXY"]["valueFrom"] == {"secretKeyRef": {"name": BUILD.name, "key": "proxy_https"}}
+    assert "HTTPS_PROXY" not in {each["name"] for each in spec["containers"][0]["env"]}
+    assert "proxy:3128" not in str(manifest.job(BUILD, PLACEMENT))
 
 
 def test_storage_is_the_nodes_or_a_volume_of_a_class() -> None:

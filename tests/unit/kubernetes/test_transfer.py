@@ -126,10 +126,19 @@ def test_a_fetch_survives_a_server_that_is_away_for_a_while(tmp_path: Path) -> N
 
 
 def test_a_fetch_without_a_byte_is_given_up(tmp_path: Path) -> None:
-    pod = Pod(Process([], end=1, stderr="Traceback\nOSError: gone"))
-    with pytest.raises(OcneError, match=r"OSError: gone.*without a byte"):
+    pod = Pod(Process([], end=137, stderr="Killed"))
+    with pytest.raises(OcneError, match=r"Killed.*without a byte"):
         pod.fetch(tmp_path / "file")
     assert PATIENCE <= pod.clock.now < PATIENCE + 10
+
+
+def test_what_the_pods_end_refuses_is_not_tried_again(tmp_path: Path) -> None:
+    pod = Pod(Process([], end=1, stderr="Traceback\nOSError: gone"))
+    with pytest.raises(OcneError, match=r"Could not fetch it: .*OSError: gone"):
+        pod.fetch(tmp_path / "file")
+    with pytest.raises(OcneError, match=r"Could not send it: .*No space left"):
+        send(Pod(Process([b'{"have": 0}\n'], end=1, stderr="OSError: No space left on device")))
+    assert len(pod.commands) == 1
 
 
 def test_a_refusal_by_the_cluster_is_not_tried_again(tmp_path: Path) -> None:
