@@ -188,6 +188,11 @@ class ClusterError(OcneError):
         self.status = status
         self.reason = reason
 
+    @property
+    def passing(self) -> bool:
+        """Whether another try may succeed; what was asked for may have been done all the same."""
+        return self.status in (0, 429) or self.status >= 500
+
 
 @contextmanager
 def doing(what: str) -> Iterator[None]:
@@ -236,6 +241,8 @@ def _status(error: Any) -> tuple[str, str]:
 def _advice(status: int, message: str) -> str:
     if status == 401 or "system:anonymous" in message:
         return "The credentials are missing, wrong, or have expired: log in again, or take another kubeconfig or context."
+    if status == 403 and "exceeded quota" in message:
+        return "Free some of the namespace's quota, or have it raised."
     if status == 403:
         return "Ask for a role that allows this, or take another namespace, kubeconfig or context."
     return "The API server is in trouble: run again later." if status >= 500 else ""

@@ -17,8 +17,8 @@ from .._errors import OcneError
 #: What a build does in its namespace: (API group, resource, subresource) and the verbs.
 #: A client opens an exec by GET when it uses WebSockets; newer servers review it as 'create' all the same.
 BUILD_RIGHTS: dict[tuple[str, str, str], tuple[str, ...]] = {
-    ("batch", "jobs", ""): ("create", "get", "list", "delete"),
-    ("", "pods", ""): ("get", "list"),
+    ("batch", "jobs", ""): ("create", "get", "delete"),
+    ("", "pods", ""): ("list",),
     ("", "pods", "exec"): ("create", "get"),
     ("", "pods", "log"): ("get",),
     ("", "events", ""): ("list",),

@@ -16,13 +16,15 @@ from typing import Any, Callable, Optional, TypeVar
 from .._errors import OcneError
 from .._kubernetes_client import REQUEST_TIMEOUT, ClusterError, connect, doing, find, library
 from .exec import RemoteProcess
+from .manifest import MANAGED_BY
 
 T = TypeVar("T")
 Object = dict[str, Any]
 
 #: What a build consists of.
 KINDS = ("Job", "Secret", "ConfigMap")
-_CONFLICT, _MISSING, _FORBIDDEN, _TOO_MANY = 409, 404, 403, 429
+_NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
+_CONFLICT, _MISSING, _FORBIDDEN = 409, 404, 403
 
 
 class Cluster:
@@ -54,8 +56,16 @@ class Cluster:
 
     def all_pods(self) -> Optional[list[Object]]:
         """The pods of all namespaces that have not ended; None where we may not list them."""
-        selector = "status.phase!=Succeeded,status.phase!=Failed"
-        return self._allowed(lambda: self._list(self._core.list_pod_for_all_namespaces, "list all pods", field_selector=selector))
+        list_pods = self._core.list_pod_for_all_namespaces
+        return self._allowed(lambda: self._list(list_pods, "list all pods", field_selector=_NOT_ENDED))
+
+    def builds(self, namespace: str) -> list[Object]:
+        """The pods of builds that have not ended, in all namespaces or, where we may not list those, in this one."""
+        chosen = {"field_selector": _NOT_ENDED, "label_selector": "=".join(MANAGED_BY)}
+        found = self._allowed(lambda: self._list(self._core.list_pod_for_all_namespaces, "list all builds", **chosen))
+        if found is None:
+            found = self._list(self._core.list_namespaced_pod, f"list the builds in {namespace}", namespace=namespace, **chosen)
+        return found
 
     def has_namespace(self, name: str) -> bool:
         """Whether the namespace is there; assumed where we may not look."""
@@ -79,44 +89,42 @@ class Cluster:
 
     # What a build consists of
 
-    def create(self, manifest: Object) -> Object:
+    def create(self, manifest: Object) -> None:
         """Make a Job, a Secret or a ConfigMap. Its name is unique, so one that is there is the one of an answer that was lost."""
         kind, metadata = manifest["kind"], manifest["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
-        create, read = self._verbs("create", kind), self._verbs("read", kind)
-        what = f"create {kind} {namespace}/{name}"
+        create = self._verb("create", kind)
         try:
-            made = self._try(what, lambda: create(namespace, manifest, _request_timeout=REQUEST_TIMEOUT))
+            self._try(f"create {kind} {namespace}/{name}", lambda: create(namespace, manifest, _request_timeout=REQUEST_TIMEOUT))
         except ClusterError as error:
             if error.status != _CONFLICT:
                 raise
-            made = self._try(what, lambda: read(name, namespace, _request_timeout=REQUEST_TIMEOUT))
-        return self._plain(made)
 
-    def get(self, kind: str, namespace: str, name: str) -> Optional[Object]:
-        """A Job, a Secret or a ConfigMap; None where it is not there."""
-        read = self._verbs("read", kind)
+    def job(self, namespace: str, name: str) -> Optional[Object]:
+        """A Job; None where it is not there."""
+        read = self._batch.read_namespaced_job
         try:
-            return self._plain(
-                self._try(f"read {kind} {namespace}/{name}", lambda: read(name, namespace, _request_timeout=REQUEST_TIMEOUT))
-            )
+            return self._plain(self._try(f"read Job {namespace}/{name}", lambda: read(name, namespace, _request_timeout=REQUEST_TIMEOUT)))
         except ClusterError as error:
             if error.status == _MISSING:
                 return None
             raise
 
-    def delete(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
-        """Remove a Job with its pods, a Secret or a ConfigMap, unless it is gone.
+    def delete(self, kind: str, namespace: str, name: str, uid: str = "") -> bool:
+        """Remove a Job with its pods, a Secret or a ConfigMap.
 
         :param uid: only the object with this identity; another one of its name stays.
+        :returns: whether it was still there.
         """
-        delete = self._verbs("delete", kind)
+        delete = self._verb("delete", kind)
         body: Object = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
         try:
             self._try(f"delete {kind} {namespace}/{name}", lambda: delete(name, namespace, body=body, _request_timeout=REQUEST_TIMEOUT))
         except ClusterError as error:
             if error.status not in (_MISSING, _CONFLICT):
                 raise
+            return False
+        return True
 
     def pods(self, namespace: str, job: str) -> list[Object]:
         """The pods of a Job, the oldest first."""
@@ -178,7 +186,7 @@ class Cluster:
 
     # How
 
-    def _verbs(self, verb: str, kind: str) -> Callable[..., Any]:
+    def _verb(self, verb: str, kind: str) -> Callable[..., Any]:
         methods = {
             "Job": (self._batch, "namespaced_job"),
             "Secret": (self._core, "namespaced_secret"),
@@ -218,8 +226,7 @@ class Cluster:
                 with doing(f"{what} on the cluster at {self.server}"):
                     return call()
             except ClusterError as error:
-                passes = error.status in (0, _TOO_MANY) or error.status >= 500
-                if not passes or self._clock() + pause > deadline:
+                if not error.passing or self._clock() + pause > deadline:
                     raise
             self._sleep(pause)
             pause = min(pause * 2, 5.0)

@@ -47,6 +47,7 @@ class Situation:
     :param patience: seconds after which a trouble that lasts counts as failure; None: no trouble.
     :param pod: name of the pod that this is about.
     :param container: the one that refused.
+    :param room: it lacks room, which other builds may hold.
     """
 
     state: str
@@ -55,6 +56,7 @@ class Situation:
     patience: Optional[float] = None
     pod: str = ""
     container: str = ""
+    room: bool = False
 
 
 def judge(job: Optional[Object], pods: Sequence[Object], events: Sequence[Object]) -> Situation:
@@ -99,9 +101,8 @@ def _no_pod(events: Sequence[Object]) -> Situation:
         return Situation(WAITING, "waiting for a pod")
     why = re.sub(r'^Error creating: pods "[^"]*" is ', "", refusals[-1])
     if "exceeded quota" in why:
-        return Situation(
-            FAILED, f"the namespace's quota does not allow its pod: {why}", "Free some of it, have it raised, or set resources."
-        )
+        told = f"the namespace's quota does not allow its pod: {why}"
+        return Situation(FAILED, told, "Free some of it, have it raised, or set resources.", room=True)
     if "PodSecurity" in why:
         return Situation(FAILED, f"the namespace's Pod Security does not allow its pod: {why}", "Choose another namespace.")
     if "limit" in why.lower() and "forbidden" in why:
@@ -160,7 +161,8 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
         scaling = any(event.get("reason") == "TriggeredScaleUp" for event in events)
         told = f"no node takes pod {name}: {str(scheduled.get('message') or scheduled.get('reason')).rstrip('.')}"
         hint = "Free some room, add a node, or change storage, resources, node_selector or tolerations."
-        return Situation(WAITING, told, hint, _SCALING if scaling else _UNSCHEDULABLE, pod=name)
+        room = "Insufficient" in told or "Too many pods" in told
+        return Situation(WAITING, told, hint, _SCALING if scaling else _UNSCHEDULABLE, pod=name, room=room)
     for each in statuses:
         waiting = (each.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in _CONTAINER_TROUBLES:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Callable
 
 RECEIPTS_FOLDER = "~/.ocne/builds"
 
@@ -49,8 +49,11 @@ class Held:
         os.close(self._handle)
 
 
-def abandoned(folder: Path, server: str) -> Iterator[Receipt]:
-    """Receipts of runs that were killed, for one cluster. One that the caller has dealt with when it asks for the next is removed."""
+def settle(folder: Path, server: str, remove: Callable[[Receipt], bool]) -> None:
+    """Deal with the receipts of runs that were killed, for one cluster.
+
+    :param remove: removes what a receipt names; the receipt goes where it returns True.
+    """
     for path in sorted(folder.glob("*.json")):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -59,10 +62,11 @@ def abandoned(folder: Path, server: str) -> Iterator[Receipt]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             receipt = Receipt(**json.loads(os.read(handle, 1 << 16)))
-            if receipt.server == server:
-                yield receipt
-                path.unlink(missing_ok=True)
         except (BlockingIOError, ValueError, TypeError):
+            os.close(handle)
             continue  # its run lives, or it is none of ours
+        try:
+            if receipt.server == server and remove(receipt):
+                path.unlink(missing_ok=True)
         finally:
             os.close(handle)

@@ -16,10 +16,10 @@ from .._errors import OcneError
 from .._kubernetes_client import ClusterError
 from . import manifest
 from .cluster import KINDS, Cluster
-from .diagnosis import FAILED, REFUSED_BY, RUNNING, Situation, judge
+from .diagnosis import FAILED, REFUSED_BY, RUNNING, WAITING, Situation, judge
 from .exec import RemoteProcess
-from .manifest import BUILDER, MANAGED_BY, Build, Placement
-from .receipts import RECEIPTS_FOLDER, Held, Receipt, abandoned
+from .manifest import BUILDER, MANAGED_BY, Build, Placement, is_ours
+from .receipts import RECEIPTS_FOLDER, Held, Receipt, settle
 from .room import check_room
 from .transfer import Progress
 
@@ -57,19 +57,33 @@ def prepare(cluster: Cluster, placement: Placement) -> None:
     nodes, pods = cluster.nodes(), cluster.all_pods()
     # Who may not look at nodes learns from the pod's events that there is no room.
     if nodes is not None and pods is not None:
-        check_room(nodes, pods, manifest.requests(placement), placement.node_selector, placement.tolerations)
+        # Builds give back what they hold: it is waited for.
+        check_room(
+            nodes, [pod for pod in pods if not is_ours(pod)], manifest.requests(placement), placement.node_selector, placement.tolerations
+        )
     if not cluster.has_namespace(placement.namespace):
         labels = {MANAGED_BY[0]: MANAGED_BY[1], "pod-security.kubernetes.io/enforce": "restricted"}
         cluster.create_namespace(placement.namespace, labels)
 
 
 def remove_abandoned(cluster: Cluster) -> None:
-    """Remove what receipts of killed runs name, as far as it carries our label."""
-    for receipt in abandoned(Path(RECEIPTS_FOLDER).expanduser(), cluster.server):
-        for kind in KINDS:
-            found = cluster.get(kind, receipt.namespace, receipt.name)
-            if found and (found["metadata"].get("labels") or {}).get(MANAGED_BY[0]) == MANAGED_BY[1]:
-                cluster.delete(kind, receipt.namespace, receipt.name, found["metadata"]["uid"])
+    """Remove the Jobs of killed runs that receipts name, as far as they carry our label; what they own goes with them.
+
+    Those of a namespace that we may not look into any more stay until somebody may, or until they end by themselves.
+    """
+
+    def remove(receipt: Receipt) -> bool:
+        try:
+            job = cluster.job(receipt.namespace, receipt.name)
+            if job and is_ours(job):
+                cluster.delete("Job", receipt.namespace, receipt.name, job["metadata"]["uid"])
+        except ClusterError as error:
+            if error.passing:
+                raise
+            return False
+        return True
+
+    settle(Path(RECEIPTS_FOLDER).expanduser(), cluster.server, remove)
 
 
 class Run:
@@ -90,19 +104,11 @@ class Run:
         self._cluster, self._build, self._placement = cluster, build, placement
         self._progress, self._sleep, self._clock = progress, sleep, clock
         self._receipt: Optional[Held] = None
+        self._begun = False
 
     def __enter__(self) -> Run:
-        receipt = Receipt(self._cluster.server, self._placement.namespace, self._build.name)
-        self._receipt = Held(Path(RECEIPTS_FOLDER).expanduser(), receipt)
         try:
-            job = self._cluster.create(manifest.job(self._build, self._placement))
-        except ClusterError as error:
-            self._receipt.release(done=error.status not in (0, 429) and error.status < 500)
-            raise
-        try:
-            self._cluster.create(manifest.config_map(self._build, self._placement, job))
-            if self._build.secrets:
-                self._cluster.create(manifest.secret(self._build, self._placement, job))
+            self._begin()
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -112,12 +118,30 @@ class Run:
         if self._receipt is None:
             return
         try:
-            gone = self._remove()
+            gone = self._remove() if self._begun else True
         except ClusterError as problem:
             gone = False
             if isinstance(error, OcneError):
                 error.hint = f"{error.hint} {self._left(problem)}".strip()
         self._receipt.release(gone)
+
+    def _begin(self) -> None:
+        cluster, build, placement = self._cluster, self._build, self._placement
+        self._receipt = Held(Path(RECEIPTS_FOLDER).expanduser(), Receipt(cluster.server, placement.namespace, build.name))
+        self._begun = True
+        try:
+            cluster.create(manifest.job(build, placement))
+        except ClusterError as error:
+            self._begun = error.passing  # else it was refused, and nothing is there
+            raise
+        job = cluster.job(placement.namespace, build.name)
+        if job is None:
+            raise OcneError(
+                f"Job {placement.namespace}/{build.name} was deleted as soon as it was there.", "Find out who or what does that."
+            )
+        cluster.create(manifest.config_map(build, placement, job))
+        if build.secrets:
+            cluster.create(manifest.secret(build, placement, job))
 
     def wait_until_running(self) -> str:
         """The pod whose builder runs.
@@ -168,13 +192,21 @@ class Run:
         if situation and situation.state == RUNNING:
             return situation  # the usual case: one request
         events = [event for each in (name, situation.pod if situation else "") if each for event in self._cluster.events(namespace, each)]
-        situation = judge(self._cluster.get("Job", namespace, name), pods, events)
+        situation = judge(self._cluster.job(namespace, name), pods, events)
+        if situation.room and self._others_build():
+            return Situation(WAITING, f"other builds run, and this one waits: {situation.told}", pod=situation.pod)
         if situation.state == FAILED:
             raise self._error(situation)
         if situation.state == REFUSED_BY:
             log = self._cluster.log(namespace, situation.pod, situation.container, _LOG_LINES)
             raise StepRefused(self._error(situation).message, situation.container, log)
         return situation
+
+    def _others_build(self) -> bool:
+        """Whether other builds hold room, which they give back."""
+        mine = self._build.name
+        pods = self._cluster.builds(self._placement.namespace)
+        return any((pod["metadata"].get("labels") or {}).get("job-name") != mine and pod["spec"].get("nodeName") for pod in pods)
 
     def _error(self, situation: Situation) -> OcneError:
         return OcneError(f"The build {self._placement.namespace}/{self._build.name} did not succeed: {situation.told}.", situation.hint)
@@ -183,10 +215,9 @@ class Run:
         """Remove everything. Returns whether all of it is gone."""
         namespace, name = self._placement.namespace, self._build.name
         self._cluster.patience = _CLEAN_UP_PATIENCE
-        for kind in KINDS:
-            self._cluster.delete(kind, namespace, name)
         deadline = self._clock() + _REMOVAL
-        while self._cluster.pods(namespace, name) or any(self._cluster.get(kind, namespace, name) for kind in KINDS):
+        # What is deleted stays for a while, and what is deleted again tells whether it still does: nobody needs the right to read it.
+        while sum(self._cluster.delete(kind, namespace, name) for kind in KINDS) or self._cluster.pods(namespace, name):
             if self._clock() > deadline:
                 return False
             self._sleep(_PAUSE / 2)

@@ -51,6 +51,7 @@ def test_a_build_comes_up() -> None:
 def test_a_pod_that_the_namespace_refuses(message: str, told: str) -> None:
     situation = judge(JOB, [], [event("FailedCreate", message, "job")])
     assert situation.state == FAILED and told in situation.told and situation.hint
+    assert situation.room == ("quota" in told), "what other builds hold they give back"
 
 
 def test_an_admission_that_is_down_may_come_back() -> None:
@@ -62,7 +63,9 @@ def test_no_node_takes_it() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
     stuck = pod(phase="Pending", conditions=[condition])
     situation = judge(JOB, [stuck], [])
-    assert "no node takes pod p: 0/1 nodes: 1 Insufficient cpu" in situation.told and situation.patience
+    assert "no node takes pod p: 0/1 nodes: 1 Insufficient cpu" in situation.told and situation.patience and situation.room
+    condition["message"] = "0/1 nodes: 1 node(s) had untolerated taint."
+    assert not judge(JOB, [stuck], []).room
     scaling = judge(JOB, [stuck], [event("TriggeredScaleUp", "pod triggered scale-up")])
     assert scaling.patience and scaling.patience > situation.patience
 
