@@ -43,8 +43,8 @@ class Cluster:
         self._batch = api.BatchV1Api(client)
         self._sleep, self._clock = sleep, clock
         self.origin = origin
-        #: Seconds to go on trying while the API server does not answer: it may be restarted, or elect a new leader.
-        self.patience = 120.0
+        #: Seconds to go on trying while the API server does not answer. Little, until there is something to lose.
+        self.patience = 10.0
         #: URL of the API server: what tells one cluster from another.
         self.server = str(client.configuration.host)
 

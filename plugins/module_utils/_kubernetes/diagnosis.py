@@ -32,6 +32,8 @@ _CONTAINER_TROUBLES = {
 }
 _POD_TROUBLES = {"FailedMount": 90.0, "FailedAttachVolume": 180.0, "FailedCreatePodSandBox": 60.0, "ProvisioningFailed": 60.0}
 _UNSCHEDULABLE = 60.0
+#: Room comes and goes, and not everybody may see who holds it.
+_NO_ROOM = 300.0
 #: While an autoscaler brings up a node.
 _SCALING = 900.0
 _NOT_CREATED = 10.0
@@ -67,10 +69,14 @@ def judge(job: Optional[Object], pods: Sequence[Object], events: Sequence[Object
     """
     if job is None:
         return Situation(FAILED, "its Job was deleted by somebody else", "Run again.")
+    # Where its Job has made another pod already, that will end in the same way.
+    hopeless = next((each for each in (_about_pod(pod, events) for pod in pods) if each.state == FAILED), None)
+    if hopeless:
+        return hopeless
     newest = _newest(pods)
     about_pod = _about_pod(newest, events) if newest else None
     failed = _condition(job, "Failed")
-    if about_pod and (about_pod.state in (REFUSED_BY, FAILED) or not failed):
+    if about_pod and (about_pod.state == REFUSED_BY or not failed):
         return about_pod
     if failed:
         return _failed_job(failed, about_pod, events)
@@ -162,7 +168,8 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
         told = f"no node takes pod {name}: {str(scheduled.get('message') or scheduled.get('reason')).rstrip('.')}"
         hint = "Free some room, add a node, or change storage, resources, node_selector or tolerations."
         room = "Insufficient" in told or "Too many pods" in told
-        return Situation(WAITING, told, hint, _SCALING if scaling else _UNSCHEDULABLE, pod=name, room=room)
+        patience = _SCALING if scaling else _NO_ROOM if room else _UNSCHEDULABLE
+        return Situation(WAITING, told, hint, patience, pod=name, room=room)
     for each in statuses:
         waiting = (each.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in _CONTAINER_TROUBLES:

@@ -25,6 +25,8 @@ from .transfer import Progress
 
 #: Seconds between two looks at a pod.
 _PAUSE = 0.5
+#: Seconds without an answer that a build survives: the API server may be restarted, or elect a new leader.
+_PATIENCE = 120.0
 #: Seconds that a removal may take until it is left to the cluster, and to the next run.
 _REMOVAL = 60.0
 _CLEAN_UP_PATIENCE = 15.0
@@ -129,6 +131,7 @@ class Run:
         cluster, build, placement = self._cluster, self._build, self._placement
         self._receipt = Held(Path(RECEIPTS_FOLDER).expanduser(), Receipt(cluster.server, placement.namespace, build.name))
         self._begun = True
+        cluster.patience = _PATIENCE
         try:
             cluster.create(manifest.job(build, placement))
         except ClusterError as error:

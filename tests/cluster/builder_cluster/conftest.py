@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import build_cluster, module_call, registry
-from tests.support.build_cluster import BuildCluster
-from tests.support.registry import Registry
+from tests.support import build_cluster, cluster_accounts, module_call, registry
+from tests.support.build_cluster import BuildCluster, is_building
+from tests.support.registry import PASSWORD, USER, Registry
 from tests.support.sample_disk import SMALL, boot_disk
+from tests.support.sample_image import write_layout
 
 WHOLE = ["boot.oci", "boot.oci.build.json"]
 
@@ -59,8 +60,29 @@ class ClusterConverter:
         receipts = [path.name for path in (self.home / ".ocne/builds").glob("*")]
         return self.cluster.left(self.namespace) + receipts
 
+    def inside(self, *command: str) -> str:
+        """What a command writes in the builder's container of the pod that runs."""
+        pod = self.cluster.wait_for_pod(self.namespace, is_building)["metadata"]["name"]
+        return self.cluster.kubectl("exec", "-n", self.namespace, pod, "-c", "build", "--", *command)
+
+    def account(self, rules: Sequence[Mapping[str, Any]] = ()) -> str:
+        """The kubeconfig of a new account that has these rights in the namespace, and no others."""
+        return str(cluster_accounts.with_rights(self.cluster, self.namespace, self.home, rules))
+
     def files(self) -> list[str]:
         return sorted(path.name for path in self.dest.parent.iterdir()) if self.dest.parent.is_dir() else []
+
+
+def reached(registry: Registry) -> dict[str, object]:
+    """Options with which the registry is reached."""
+    return {"username": USER, "password": PASSWORD, "ca_certificates": str(registry.ca), "tls_verify": True}
+
+
+@pytest.fixture(scope="session")
+def boot_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("boot") / "layout"
+    write_layout(folder, architectures=("amd64", "arm64"), compression="gzip", more_layers=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,25 +9,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from tests.cluster.builder_cluster.conftest import WHOLE, ClusterConverter
+from tests.cluster.builder_cluster.conftest import WHOLE, ClusterConverter, reached
 from tests.support import module_call
 from tests.support.nginx_image import write_nginx_image
 from tests.support.ostree_image import CHUNKED
-from tests.support.registry import PASSWORD, USER, Registry
-from tests.support.sample_image import write_layout
-
-
-@pytest.fixture(scope="module")
-def boot_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("boot") / "layout"
-    write_layout(folder, architectures=("amd64", "arm64"), compression="gzip", more_layers=True)
-    return folder
-
-
-def reached(registry: Registry) -> dict[str, object]:
-    return {"username": USER, "password": PASSWORD, "ca_certificates": str(registry.ca), "tls_verify": True}
+from tests.support.registry import PASSWORD, Registry
 
 
 def test_a_file_is_sent_and_gives_the_same_bytes(convert: ClusterConverter) -> None:

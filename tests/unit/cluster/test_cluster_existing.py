@@ -9,6 +9,7 @@ from ansible_collections.ocne.images.plugins.module_utils import _kubernetes_cli
 from ansible_collections.ocne.images.plugins.module_utils._cluster import existing
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
 
+from tests.support.cluster_accounts import documented_rules
 from tests.unit.cluster.conftest import Api, node
 
 pytest.importorskip("kubernetes")
@@ -31,6 +32,16 @@ def test_a_cluster_that_can_build(api: Api) -> None:
     assert "create jobs in images" in api.reviewed and "create pods/exec in images" in api.reviewed
     assert not any("namespaces" in right for right in api.reviewed)
     assert api.created == []
+
+
+def test_the_documented_role_is_what_is_reviewed() -> None:
+    documented = {
+        (group, *[*resource.split("/"), ""][:2]): tuple(rule["verbs"])
+        for rule in documented_rules()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert documented == existing.BUILD_RIGHTS
 
 
 def test_a_namespace_that_is_missing_has_to_be_allowed(api: Api) -> None:

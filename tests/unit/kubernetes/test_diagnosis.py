@@ -95,6 +95,8 @@ def test_out_of_memory() -> None:
 def test_evictions() -> None:
     full = pod(phase="Failed", reason="Evicted", message='Usage of EmptyDir volume "work" exceeds the limit "1Mi".')
     assert judge(JOB, [full], []).state == FAILED and "Raise storage" in judge(JOB, [full], []).hint
+    running = pod("new", phase="Running", containerStatuses=[container(running={})])
+    assert judge(JOB, [full, running], []).state == FAILED, "the next pod would fill its storage as well"
     pressed = pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
     assert judge(JOB, [pressed], []).state == WAITING
 
