@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -15,13 +16,15 @@ from tests.support.command import CACHE, ROOT, run
 
 def collections_path() -> Path:
     """A folder for ANSIBLE_COLLECTIONS_PATH in which the collection is this checkout, as it is now."""
-    link = CACHE / "collections/ansible_collections/ocne/images"
+    # Checkouts may share their cache.
+    folder = CACHE / "collections" / hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:8]
+    link = folder / "ansible_collections/ocne/images"
     link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink() or link.readlink() != ROOT:
+    if not link.is_symlink():
         temporary = link.with_name(f"images.{os.getpid()}")
         temporary.symlink_to(ROOT)
         temporary.replace(link)
-    return CACHE / "collections"
+    return folder
 
 
 def copy_tree(collections: Path) -> Path:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -52,6 +53,25 @@ def test_targets_that_share_a_file_are_told_before_one_is_imported(tmp_path: Pat
         printed = play("create_and_upload_oci_image", tmp_path, cloud, ocne_images_targets=targets)
         assert "Targets share a file" in printed and "Give each a dest of its own" in printed
         assert not cloud.images.by_id
+
+
+def test_targets_are_made_side_by_side(tmp_path: Path) -> None:
+    names = ["c", "a", "b"]
+    targets = [{"dest": f"{tmp_path}/{name}", "kernel_arguments": [f"name={name}"], "display_name": name} for name in names]
+    with Endpoint(tmp_path / "cloud") as cloud:
+        cloud.add_compartment("team/images")
+        side_by_side = {"ocne_images_targets": targets, "ocne_images_parallel": 2}
+        predicted = play("create_oci_image", tmp_path, cloud, "--check", **side_by_side)
+        assert "changed=2 " in predicted and not any((tmp_path / name).exists() for name in names)
+        assert "changed=2 " in play("create_oci_image", tmp_path, cloud, **side_by_side)
+        # One after the other, nothing is left to do: each was made as its target said.
+        assert "changed=0 " in play("create_oci_image", tmp_path, cloud, ocne_images_targets=targets)
+        assert "changed=1 " in play("create_and_upload_oci_image", tmp_path, cloud, **side_by_side)
+        imported = {
+            each.document["displayName"]: each.document["freeformTags"]["ocne/content-digest"] for each in cloud.images.by_id.values()
+        }
+    assert imported == {name: f"sha256:{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}" for name in names}
+    assert not list((tmp_path / ".ansible_async").glob("*"))
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
