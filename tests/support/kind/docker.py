@@ -20,7 +20,8 @@ from tests.support.machine import say
 #: Not in .cache: the name of a socket is short.
 _RUN = Path("/run/ocne-images-tests")
 _SOCKET = f"unix://{_RUN}/docker.sock"
-_FOLDER = CACHE / "kind"
+# Where it is, not where links lead: runc takes no root file system behind one.
+_FOLDER = CACHE.resolve() / "kind"
 _DATA = _FOLDER / "docker"
 _PID = _FOLDER / "dockerd.pid"
 _LOG = _FOLDER / "dockerd.log"
