@@ -74,6 +74,15 @@ def test_targets_are_made_side_by_side(tmp_path: Path) -> None:
     assert not list((tmp_path / ".ansible_async").glob("*"))
 
 
+def test_what_no_role_knows_of_a_target_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    targets = [{"display_name": "plain"}, {"kernel_argument": ["rd.iscsi.firmware=1"]}]
+    with Endpoint(tmp_path / "cloud") as cloud:
+        for playbook in ("create_oci_image", "upload_oci_image"):
+            printed = play(playbook, tmp_path, cloud, ocne_images_targets=targets)
+            assert "sets kernel_argument, which no role knows" in printed and "kernel_arguments" in printed
+    assert not (tmp_path / ".ocne").exists()
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     with Endpoint(tmp_path / "cloud") as cloud:
         printed = play("create_oci_image", tmp_path, cloud, "-vvv", ocne_images_proxy={"http": "http://user:canary@proxy.example.com"})

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,8 @@ def test_builds_are_given_all_options() -> None:
     (tasks,) = yaml.safe_load((ROLES / "builder/tasks/main.yml").read_text())
     for options in tasks["module_defaults"].values():
         assert set(BUILDER_OPTIONS) <= set(options)
+
+
+def test_targets_can_set_what_roles_ask_them_for() -> None:
+    asked = {key for path in ROLES.glob("*/tasks/*.yml") for key in re.findall(r"\bitem\.(\w+) \| default\(", path.read_text())}
+    assert _read(ROLES / "builder/vars/main.yml")["ocne_images_target_keys"] == sorted(asked)
