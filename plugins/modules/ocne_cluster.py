@@ -137,6 +137,8 @@ missing_rights:
     - create jobs.batch
 """
 
+from ansible_collections.ocne.images.plugins.module_utils._builder.boot_disk import BootDisk
+from ansible_collections.ocne.images.plugins.module_utils._builder.source import REGISTRY_OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._cluster.step import PROVIDERS, Cluster
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes_client import OPTIONS
 from ansible_collections.ocne.images.plugins.module_utils._module import run
@@ -144,14 +146,26 @@ from ansible_collections.ocne.images.plugins.module_utils._module import run
 
 def main() -> None:
     run(
-        Cluster,
+        # The one who knows clusters does not know images.
+        lambda params: Cluster(params, BootDisk(params)),
         {
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "provider": {"type": "str", "choices": ["auto", "existing", *PROVIDERS], "default": "auto"},
             "name": {"type": "str", "default": "ocne-ephemeral"},
             "namespace": {"type": "str", "default": "ocne-system"},
+            "force": {"type": "bool", "default": False},
             "node_image": {"type": "str"},
+            "connection_uri": {"type": "str"},
+            "source": {"type": "str"},
+            "kubernetes_version": {"type": "str"},
+            "cpus": {"type": "int", "default": 2},
+            "memory": {"type": "int", "default": 4096},
+            "disk_size": {"type": "int", "default": 30},
+            "storage_pool": {"type": "str", "default": "images"},
+            "network": {"type": "str"},
+            "ssh_public_key": {"type": "str", "no_log": False},
             "wait_timeout": {"type": "int", "default": 600},
+            **REGISTRY_OPTIONS,
             **OPTIONS,
         },
     )

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import _kubernetes_client as kube
 from .._errors import OcneError
 from .receipts import Receipt
 
@@ -102,6 +103,17 @@ class Kind:
             )
         return {**receipt.owned, "containers": [container.id for container in self.machines(receipt.name)]}
 
+    def differences(self, receipt: Receipt) -> list[str]:
+        """In what the cluster that is there is not the one that is asked for: nothing that is looked at."""
+        return []
+
+    def complete(self, receipt: Receipt, access: kube.Access, deadline: float) -> None:
+        """kind has done all."""
+
+    def last_words(self, receipt: Receipt) -> str:
+        """What the machine has said last: kind has told of that itself."""
+        return ""
+
     def kubeconfig(self, name: str) -> bytes:
         """The kubeconfig of the cluster's administrator."""
         return self._command(self._kind, "get", "kubeconfig", "--name", name).encode()
@@ -111,7 +123,7 @@ class Kind:
         if machines:
             self._command(self._engine, "start", *(container.id for container in machines))
 
-    def remove(self, machines: Sequence[Container]) -> None:
+    def remove(self, receipt: Receipt, machines: Sequence[Container]) -> None:
         """Remove these nodes, with their volumes."""
         if machines:
             self._command(self._engine, "rm", "--force", "--volumes", *(container.id for container in machines))

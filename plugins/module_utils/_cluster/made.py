@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Protocol
@@ -50,14 +51,23 @@ class Provider(Protocol):
     def create(self, receipt: Receipt) -> dict[str, Any]:
         """Make the cluster; with it, all that it is known by."""
 
+    def differences(self, receipt: Receipt) -> list[str]:
+        """In what the cluster that is there is not the one that is asked for, for people."""
+
     def kubeconfig(self, name: str) -> bytes:
         """The kubeconfig of the cluster's administrator."""
+
+    def complete(self, receipt: Receipt, access: kube.Access, deadline: float) -> None:
+        """Give a new cluster what it lacks, until the deadline (time.monotonic())."""
+
+    def last_words(self, receipt: Receipt) -> str:
+        """What a machine that does not get ready has said last, for people; '' where that is not known."""
 
     def start(self, machines: Sequence[Any]) -> None:
         """Start machines that are stopped."""
 
-    def remove(self, machines: Sequence[Any]) -> None:
-        """Remove these machines and what belongs to them."""
+    def remove(self, receipt: Receipt, machines: Sequence[Any]) -> None:
+        """Remove these machines and all else that the receipt names."""
 
 
 def kubeconfig_path(name: str) -> Path:
@@ -136,35 +146,51 @@ class MadeCluster:
     def bring_up(self, state: State, namespace: str, timeout: float) -> existing.Facts:
         """Make the cluster, or what is missing of it, and wait until it can build.
 
-        :param timeout: seconds, for making it and for its readiness.
+        :param timeout: seconds until it is ready, from when its machines run.
         """
-        deadline = time.monotonic() + timeout
         if not state.whole:
-            return self._make(state, namespace, deadline)
+            return self._make(state, namespace, timeout)
         self.provider.start(state.stopped)
         if not state.kubeconfig_exists:
             write_private(kubeconfig_path(self.name), self.provider.kubeconfig(self.name))
-        return existing.wait(self.access, namespace, deadline - time.monotonic())
+        return existing.wait(self.access, namespace, timeout)
 
-    def _make(self, state: State, namespace: str, deadline: float) -> existing.Facts:
+    def _make(self, state: State, namespace: str, timeout: float) -> existing.Facts:
         self.remove(state)
         receipt = Receipt(self.name, self.provider.name, str(kubeconfig_path(self.name)), self.provider.reserve())
         receipts.write(receipt)
         try:
             receipt = replace(receipt, owned=self.provider.create(receipt))
             receipts.write(receipt)
+            deadline = time.monotonic() + timeout
             write_private(kubeconfig_path(self.name), self.provider.kubeconfig(self.name))
-            facts = existing.wait(self.access, namespace, deadline - time.monotonic())
+            with self._explained(receipt):
+                self.provider.complete(receipt, self.access, deadline)
+                facts = existing.wait(self.access, namespace, deadline - time.monotonic())
             receipts.write(replace(receipt, complete=True))
             return facts
         except BaseException:
             self.remove(self.observe())
             raise
 
+    @contextmanager
+    def _explained(self, receipt: Receipt) -> Iterator[None]:
+        """Add what the machine has said last to an error."""
+        try:
+            yield
+        except OcneError as error:
+            said = ""
+            with suppress(OcneError):  # the first error counts
+                said = self.provider.last_words(receipt)
+            if not said:
+                raise
+            message = f"{error.message} The last lines of its console:\n{said}\n"
+            raise OcneError(message, error.hint, **error.details) from error
+
     def remove(self, state: State) -> None:
         """Remove what the receipt names, and the receipt last."""
         if not state.receipt:
             return
-        self.provider.remove(state.ours)
+        self.provider.remove(state.receipt, state.ours)
         kubeconfig_path(self.name).unlink(missing_ok=True)
         receipts.remove(self.name)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -66,6 +67,15 @@ def read(name: str) -> Optional[Receipt]:
         raise OcneError(
             f"Receipt {file} cannot be understood: {error}.", "It names what was made for a cluster: remove that by hand, then the file."
         ) from error
+
+
+def all_of(provider: str) -> list[Receipt]:
+    """The receipts of all clusters that it has made; one that cannot be understood counts when its own cluster is meant."""
+    found = []
+    for file in sorted(Path(FOLDER).expanduser().glob("*.json")):
+        with contextlib.suppress(OcneError):
+            found.append(read(file.name[: -len(".json")]))
+    return [receipt for receipt in found if receipt and receipt.provider == provider]
 
 
 def write(receipt: Receipt) -> None:

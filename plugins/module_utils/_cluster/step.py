@@ -16,18 +16,24 @@ from .._imagebuild.progress import Progress
 from .._module import Plan
 from . import existing, receipts
 from .kind import Kind
+from .libvirt.provider import BootDisk, Libvirt
 from .made import MadeCluster, Provider, State, kubeconfig_path, steps_to_absence, steps_to_presence
 
-#: What can make clusters; the first is taken where none is asked for.
-PROVIDERS: dict[str, Callable[[Mapping[str, Any]], Provider]] = {"kind": Kind}
+#: What can make clusters; where none is asked for, the first that can.
+PROVIDERS: dict[str, Callable[[Mapping[str, Any], BootDisk], Provider]] = {
+    "libvirt": Libvirt,
+    "kind": lambda params, _boot_disk: Kind(params),
+}
+_FORCE = "Set force to make it anew."
 
 
 class Cluster:
     """Finds a cluster that can build, or makes one; removes what a receipt says was made here."""
 
-    def __init__(self, params: dict[str, Any], progress: Progress) -> None:
+    def __init__(self, params: dict[str, Any], progress: Progress, boot_disk: BootDisk) -> None:
         self._params = params
         self._progress = progress
+        self._boot_disk = boot_disk
         self._name = receipts.checked_name(params["name"])
 
     def plan(self) -> Plan:
@@ -42,6 +48,10 @@ class Cluster:
             if self._params["state"] == "absent":
                 cluster.remove(state)
                 return {"changed": state.receipt is not None, **plan.result}
+            if self._params["force"] and self._faults(cluster, state):
+                self._progress(f"remove the {cluster.provider.name} cluster {self._name}", 0, None)
+                cluster.remove(state)
+                state = cluster.observe()
             steps = steps_to_presence(self._name, cluster.provider.name, state)
             if not steps:
                 return {"changed": False, **self._result(cluster, self._ready(cluster), created=False)}
@@ -58,19 +68,31 @@ class Cluster:
                 return Plan((), found, found, {"created": False, **found})
             if asked == "existing":
                 raise OcneError(f"There is no cluster: {self._sought()}.", "Name one by kubeconfig or context, or let one be made.")
-        try:
-            cluster = MadeCluster(self._name, self._provider())
-        except OcneError as error:
-            if asked != "auto":
-                raise
-            raise OcneError(f"There is no cluster: {self._sought()}. None can be made: {error.message}", error.hint) from error
+        cluster = MadeCluster(self._name, self._provider())
         state = cluster.observe()
-        steps = steps_to_presence(self._name, cluster.provider.name, state)
+        faults = self._faults(cluster, state)
+        if faults and not self._params["force"]:
+            raise OcneError(f"The {cluster.provider.name} cluster {self._name} is not as asked for: {'; '.join(faults)}.", _FORCE)
+        steps = steps_to_presence(self._name, cluster.provider.name, State(None) if faults else state)
         if not steps:
             facts = self._ready(cluster)
             return Plan((), _described(cluster, state), _described(cluster, state), self._result(cluster, facts, created=False))
+        removal = (f"remove the {cluster.provider.name} cluster {self._name}: {'; '.join(faults)}",) if faults else ()
         after = {"provider": cluster.provider.name, "name": self._name, "kubeconfig": str(kubeconfig_path(self._name))}
-        return Plan(steps, _described(cluster, state), {**after, "running": True}, {**after, "created": not state.whole}, cluster)
+        created = bool(faults) or not state.whole
+        return Plan((*removal, *steps), _described(cluster, state), {**after, "running": True}, {**after, "created": created}, cluster)
+
+    def _faults(self, cluster: MadeCluster, state: State) -> list[str]:
+        """Why a whole cluster of ours is not the one that is asked for, for people; with force, whether it works counts, too."""
+        if not state.whole or not state.receipt:
+            return []
+        faults = cluster.provider.differences(state.receipt)
+        if self._params["force"] and not faults and not state.stopped and state.kubeconfig_exists:
+            try:
+                existing.examine(cluster.access, self._params["namespace"])
+            except OcneError as error:
+                return [f"it does not work ({error.message.rstrip('.')})"]
+        return faults
 
     def _plan_absence(self) -> Plan:
         receipt = receipts.read(self._name)
@@ -105,8 +127,27 @@ class Cluster:
         return f"{places}, there is no {kube.DEFAULT_KUBECONFIG}, and this is no pod"
 
     def _provider(self, name: str = "") -> Provider:
-        asked = name or self._params["provider"]
-        return PROVIDERS[next(iter(PROVIDERS)) if asked == "auto" else asked](self._params)
+        """The provider that is asked for, or that has made the cluster; else the first that can make one.
+
+        :raises OcneError: there is none; with what each of them lacks.
+        """
+        asked, receipt = name or self._params["provider"], receipts.read(self._name)
+        if receipt and asked not in ("auto", receipt.provider):
+            raise OcneError(
+                f"The cluster {self._name} has been made with {receipt.provider}.", f"Choose another name, or provider {receipt.provider}."
+            )
+        if asked != "auto" or receipt:
+            return PROVIDERS[receipt.provider if receipt else asked](self._params, self._boot_disk)
+        lacking = []
+        for each, provider in PROVIDERS.items():
+            try:
+                return provider(self._params, self._boot_disk)
+            except OcneError as error:
+                lacking.append(f"{each}: {error.message}")
+        raise OcneError(
+            f"There is no cluster: {self._sought()}. None can be made. {' '.join(lacking)}",
+            "Install libvirt with QEMU, or kind with docker or podman; or name a cluster that runs by kubeconfig or context.",
+        )
 
     def _ready(self, cluster: MadeCluster) -> existing.Facts:
         return existing.wait(cluster.access, self._params["namespace"], self._params["wait_timeout"])
@@ -119,6 +160,7 @@ class Cluster:
             "name": self._name,
             "version": facts.version,
             "created": created,
+            **_hypervisor(self._name),
         }
 
 
@@ -128,3 +170,10 @@ def _described(cluster: MadeCluster, state: State) -> dict[str, Any]:
         return {}
     kubeconfig = {"kubeconfig": state.receipt.kubeconfig} if state.kubeconfig_exists else {}
     return {"provider": cluster.provider.name, "name": cluster.name, "running": not state.stopped, **kubeconfig}
+
+
+def _hypervisor(name: str) -> dict[str, Any]:
+    """How the processor of the cluster's machine runs, where it has one: 'kvm', or 'tcg' where it is emulated."""
+    receipt = receipts.read(name)
+    known = receipt.owned.get("hypervisor") if receipt else None
+    return {"hypervisor": "tcg" if known == "qemu" else known} if known else {}

@@ -14,12 +14,16 @@ import posixpath
 import shutil
 import tarfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Callable, cast
 
 from .conversion import TIMESTAMP, Conversion, Options, plan_conversion
+from .disk.device import HostFile
+from .disk.gpt import EFI_SYSTEM, read_gpt
 from .disk.guestfs import GuestfsDisk
+from .disk.image import open_image
 from .disk.interface import Disk
 from .disk.native import open_native
 from .disk.qcow2_header import inspect_header
@@ -101,6 +105,20 @@ def preview(path: Path, options: Options, source_digest: str) -> dict[str, Any]:
         conversion = plan_conversion(disk, options, source_digest)
         disk.check(conversion.edits, TIMESTAMP)
         return conversion.changes
+
+
+def check_bootable(path: Path) -> None:
+    """See that UEFI firmware finds something to boot from on the disk image, as far as its partition table tells.
+
+    :raises BuildError: it does not.
+    """
+    with closing(HostFile(path, False)) as file:
+        try:
+            partitions = read_gpt(open_image(file)).entries
+        except Unsupported:
+            return  # another reader may know it
+    if not any(partition.type == EFI_SYSTEM for partition in partitions):
+        raise BuildError(f"{path}: it has no EFI system partition.", "Give the disk image of a machine that boots by UEFI.")
 
 
 def candidates(engine: str) -> Sequence[str]:
