@@ -36,6 +36,8 @@ PACKAGES = {
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),
     "a Go toolchain": ("golang-go",),
+    "Go programs with C": ("gcc", "libblkid-dev", "libc6-dev"),
+    "virtual machines": ("fdisk", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "mtools", "ovmf", "qemu-system-x86"),
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.

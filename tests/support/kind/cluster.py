@@ -79,21 +79,37 @@ def _key() -> str:
     return digest.hexdigest()[:16]
 
 
+def archive() -> Path:
+    """The node image as it is built here, an archive of 'docker save' in zstd; built where it is missing, which takes minutes."""
+    with _locked():
+        machine.install_packages(("a cluster",))
+        return _archive(_key())
+
+
+def _archive(key: str) -> Path:
+    path = FOLDER / f"node-{key}.tar.zst"
+    if not path.exists():
+        for old in FOLDER.glob("node-*.tar.zst"):
+            old.unlink()
+        node_image.build(path, _name(key), FOLDER / "work")
+    return path
+
+
+def _name(key: str) -> str:
+    return f"ocne-images-tests/node:{key}"
+
+
 def _node_image(key: str, daemon: dict[str, str]) -> str:
-    ours = f"ocne-images-tests/node:{key}"
-    archive = FOLDER / f"node-{key}.tar.zst"
+    ours = _name(key)
     if _has(ours, daemon):
         return ours
-    if not archive.exists():
+    if not (FOLDER / f"node-{key}.tar.zst").exists():
         released = _released()
         if _has(released, daemon) or _pull(released, daemon):
             return released
         say(f"{released} cannot be pulled here: build a node image")
-        for old in FOLDER.glob("node-*.tar.zst"):
-            old.unlink()
-        node_image.build(archive, ours, FOLDER / "work")
     say("load the node image")
-    with subprocess.Popen(["zstd", "--quiet", "-dc", "--long=27", archive], stdout=subprocess.PIPE) as unpacking:
+    with subprocess.Popen(["zstd", "--quiet", "-dc", "--long=27", _archive(key)], stdout=subprocess.PIPE) as unpacking:
         subprocess.run(["docker", "load", "--quiet"], stdin=unpacking.stdout, env={**os.environ, **daemon}, stdout=-3, check=True)
     return ours
 

@@ -117,6 +117,7 @@ class Providing:
     there: list[Container]
     fails: str = ""
     name: str = "kind"
+    fails_to_explain: bool = False
 
     def machines(self, name: str) -> list[Container]:
         return list(self.there)
@@ -141,7 +142,19 @@ class Providing:
     def start(self, machines: Any) -> None:
         assert not machines
 
-    def remove(self, machines: Any) -> None:
+    def differences(self, receipt: Receipt) -> list[str]:
+        return []
+
+    def complete(self, receipt: Receipt, access: object, deadline: float) -> None:
+        if self.fails == "complete":
+            raise OcneError("Its API server did not answer.", "Try again.")
+
+    def last_words(self, receipt: Receipt) -> str:
+        if self.fails_to_explain:
+            raise OcneError("the console is gone")
+        return "kubelet: no room"
+
+    def remove(self, receipt: Receipt, machines: Any) -> None:
         self.there = [machine for machine in self.there if machine not in machines]
 
 
@@ -174,12 +187,21 @@ def test_a_cluster_that_is_made_is_whole_and_removed_without_a_trace(ready: list
     assert not provider.there and not [path for path in home.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize(("fails", "error"), [("create", OcneError), ("kubeconfig", KeyboardInterrupt)])
+@pytest.mark.parametrize(("fails", "error"), [("create", OcneError), ("kubeconfig", KeyboardInterrupt), ("complete", OcneError)])
 def test_a_creation_that_breaks_off_leaves_nothing(ready: list[float], home: Path, fails: str, error: type[BaseException]) -> None:
     provider = Providing([], fails)
     with pytest.raises(error):
         bring_up(provider)
     assert not provider.there and not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_an_error_of_a_machine_has_its_last_words() -> None:
+    with pytest.raises(
+        OcneError, match=r"^Its API server did not answer\. The last lines of its console:\nkubelet: no room\n Try again\.$"
+    ):
+        bring_up(Providing([], "complete"))
+    with pytest.raises(OcneError, match=r"^Its API server did not answer\. Try again\.$"):
+        bring_up(Providing([], "complete", fails_to_explain=True))
 
 
 def test_what_a_killed_run_left_is_made_anew(ready: list[float]) -> None:
