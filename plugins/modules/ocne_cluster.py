@@ -226,7 +226,7 @@ from ansible_collections.ocne.images.plugins.module_utils._module import run
 def main() -> None:
     run(
         # The one who knows clusters does not know images.
-        lambda params: Cluster(params, BootDisk(params)),
+        lambda params, progress: Cluster(params, progress, BootDisk(params, progress)),
         {
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "provider": {"type": "str", "choices": ["auto", "existing", *PROVIDERS], "default": "auto"},

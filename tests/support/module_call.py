@@ -90,7 +90,7 @@ def _signals_restored() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(call(sys.argv[1], json.load(sys.stdin))))
+        print(json.dumps(call(sys.argv[1], json.load(sys.stdin), "--check" in sys.argv[2:])))
     except ModuleFailed as failed:
         print(json.dumps(failed.result))
         sys.exit(1)

@@ -17,6 +17,7 @@ from .._errors import OcneError
 from .._imagebuild.boot_image import check_bootable, extract_disk
 from .._imagebuild.disk.qcow2_header import inspect_header
 from .._imagebuild.errors import BuildError
+from .._imagebuild.progress import Progress, silent
 from .artefact import making
 from .source import FileSource, Source, find, with_image
 
@@ -30,8 +31,9 @@ class BootDisk:
     :param params: the options source, kubernetes_version, and those to reach registries.
     """
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, params: Mapping[str, Any], progress: Progress = silent) -> None:
         self._params = params
+        self._progress = progress
         self._source: Optional[Source] = None
 
     def digest(self, architecture: str) -> str:
@@ -57,8 +59,8 @@ class BootDisk:
             return
         cache = Path(self._params["cache_dir"]).expanduser()
         taken_out = cache / "disks" / f"{source.digest.partition(':')[2]}.qcow2"
-        with making(taken_out, _LOCK_TIMEOUT) as path:
-            with_image(source, cache, lambda image: extract_disk(image, path))
+        with making(taken_out, _LOCK_TIMEOUT, self._progress) as path:
+            with_image(source, cache, lambda image: extract_disk(image, path, self._progress), self._progress)
             yield self._checked(path)
 
     def _checked(self, path: Path) -> Path:

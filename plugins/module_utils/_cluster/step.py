@@ -20,9 +20,9 @@ from .libvirt.provider import BootDisk, Libvirt
 from .made import MadeCluster, Provider, State, kubeconfig_path, steps_to_absence, steps_to_presence
 
 #: What can make clusters; where none is asked for, the first that can.
-PROVIDERS: dict[str, Callable[[Mapping[str, Any], BootDisk], Provider]] = {
+PROVIDERS: dict[str, Callable[[Mapping[str, Any], Progress, BootDisk], Provider]] = {
     "libvirt": Libvirt,
-    "kind": lambda params, _boot_disk: Kind(params),
+    "kind": lambda params, _progress, _boot_disk: Kind(params),
 }
 _FORCE = "Set force to make it anew."
 
@@ -137,11 +137,11 @@ class Cluster:
                 f"The cluster {self._name} has been made with {receipt.provider}.", f"Choose another name, or provider {receipt.provider}."
             )
         if asked != "auto" or receipt:
-            return PROVIDERS[receipt.provider if receipt else asked](self._params, self._boot_disk)
+            return PROVIDERS[receipt.provider if receipt else asked](self._params, self._progress, self._boot_disk)
         lacking = []
         for each, provider in PROVIDERS.items():
             try:
-                return provider(self._params, self._boot_disk)
+                return provider(self._params, self._progress, self._boot_disk)
             except OcneError as error:
                 lacking.append(f"{each}: {error.message}")
         raise OcneError(

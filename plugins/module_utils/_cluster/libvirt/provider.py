@@ -22,6 +22,7 @@ from ... import _kubernetes_client as kube
 from ... import _platform
 from ..._errors import OcneError
 from ..._files import locked
+from ..._imagebuild.progress import Progress
 from .. import receipts
 from ..receipts import Receipt
 from . import certificates, host, ignition
@@ -78,8 +79,9 @@ class Libvirt:
 
     name = "libvirt"
 
-    def __init__(self, params: Mapping[str, Any], boot_disk: BootDisk) -> None:
+    def __init__(self, params: Mapping[str, Any], progress: Progress, boot_disk: BootDisk) -> None:
         self._params = params
+        self._progress = progress
         self._boot_disk = boot_disk
         known = receipts.read(params["name"])
         owned = known.owned if known and known.provider == self.name else {}
@@ -159,6 +161,7 @@ class Libvirt:
             except kube.ClusterError as error:
                 if time.monotonic() >= deadline:
                     raise OcneError(f"{_machine_name(receipt.name)} did not become a cluster in time. {error.message}", "") from error
+                self._progress(f"wait for {_machine_name(receipt.name)}", 0, None)
             self._check_alive(receipt)
             time.sleep(3)
 
@@ -261,7 +264,7 @@ class Libvirt:
                             "Free some, or set disk_size.",
                         )
                     storage.create(Volume(name, size))
-                    storage.upload_image(name, path)
+                    storage.upload_image(name, path, self._progress)
                 if name not in storage.names() or not storage.is_image(name):
                     raise OcneError(f"The volume {name} is no qcow2 image after its upload.", "Run again.")
             yield

@@ -16,6 +16,7 @@ from typing import Any, Optional
 from xml.etree import ElementTree as ET
 
 from ..._errors import OcneError
+from ..._imagebuild.progress import Progress
 from .domain import Volume, pool_xml, volume_xml
 from .virsh import Virsh, VirshError
 
@@ -138,13 +139,15 @@ class Storage:
         with self._virsh.sending("vol-upload", "--pool", self.pool.uuid, name, "/dev/stdin") as pipe:
             pipe.write(content)
 
-    def upload_image(self, name: str, source: Path) -> None:
+    def upload_image(self, name: str, source: Path, progress: Progress) -> None:
         """Fill a volume with a qcow2 image; before the end, nothing takes it for one."""
+        size = source.stat().st_size
         with source.open("rb") as file:
             header = file.read(_HEADER)
             with self._virsh.sending("vol-upload", "--pool", self.pool.uuid, name, "/dev/stdin", "--offset", str(len(header))) as pipe:
                 while chunk := file.read(_CHUNK):
                     pipe.write(chunk)
+                    progress("upload the boot image", file.tell(), size)
         self.write(name, header)
 
     def is_image(self, name: str) -> bool:

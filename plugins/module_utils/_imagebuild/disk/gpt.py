@@ -23,6 +23,9 @@ _SIGNATURE = b"EFI PART"
 _SECTOR_SIZES = (512, 4096)
 _MOST_ENTRIES = 1024
 
+#: Type of the partition from which UEFI firmware boots (table 5.7).
+EFI_SYSTEM = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+
 
 @dataclass(frozen=True)
 class GptEntry:
