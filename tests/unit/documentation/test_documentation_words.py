@@ -23,7 +23,7 @@ from tests.support.run_tests import TIERS
 
 FILES = documents.markdown_files()
 #: Programs of others in commands, with nothing to check here.
-OTHERS = {"antsibull-docs", "cat", "cp", "curl", "ls", "oci", "pip", "podman", "pre-commit", "sha256sum", "skopeo", "sudo"}
+OTHERS = {"antsibull-docs", "cat", "cp", "curl", "export", "ls", "oci", "pip", "podman", "pre-commit", "sha256sum", "skopeo", "sudo"}
 ALL_OPTIONS = {name: option for role in documents.roles() for name, option in documents.role_options(role).items()}
 
 
@@ -70,6 +70,8 @@ def test_commands_can_be_given(block: Block) -> None:
             assert not [word for word in arguments if word.startswith("ocne.images.") and not _exists(word)], words
         elif program in ("ansible-galaxy", "ansible-vault"):
             assert arguments[0] in ("collection", "create", "edit", "encrypt_string"), words
+        elif program == "ansible-builder":
+            assert arguments[0] == "build" and (ROOT / arguments[arguments.index("-f") + 1]).exists(), words
         elif program == "./run-tests":
             assert set(_before_options(arguments)) <= set(TIERS), words
         elif program in ("./quickstart", "./release"):
