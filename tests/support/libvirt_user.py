@@ -55,20 +55,24 @@ class User:
         """What a command of virsh says."""
         return run(*self.command("virsh", "--quiet", "--connect", URI, *words), env=self.environment)
 
-    def start(self, module: str, params: dict[str, Any], check: bool = False, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, module: str, params: dict[str, Any], check: bool = False, environment: Optional[dict[str, str]] = None
+    ) -> subprocess.Popen[str]:
         """A module as this user; its result is what it prints."""
         words = self.command(sys.executable, "-m", "tests.support.module_call", module, *(["--check"] if check else []))
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(words, cwd=ROOT, env={**self.environment, **environment}, **pipes)
+        process = subprocess.Popen(words, cwd=ROOT, env={**self.environment, **(environment or {})}, **pipes)
         assert process.stdin is not None
         process.stdin.write(json.dumps(params))
         process.stdin.close()
         process.stdin = None
         return process
 
-    def call(self, module: str, params: dict[str, Any], check: bool = False, **environment: str) -> dict[str, Any]:
+    def call(
+        self, module: str, params: dict[str, Any], check: bool = False, environment: Optional[dict[str, str]] = None
+    ) -> dict[str, Any]:
         """The result of a module, which may be that it failed."""
-        output, _nothing = self.start(module, params, check, **environment).communicate()
+        output, _nothing = self.start(module, params, check, environment).communicate()
         result: dict[str, Any] = json.loads(output)
         return result
 
@@ -114,7 +118,7 @@ class Clusters:
 
     def message(self, environment: Optional[dict[str, str]] = None, **options: Any) -> str:
         """What the module says when it fails, which it has to."""
-        result = self.user.call("ocne_cluster", {**self.params, **options}, **(environment or {}))
+        result = self.user.call("ocne_cluster", {**self.params, **options}, environment=environment)
         assert result.get("failed"), result
         return str(result["msg"])
 
