@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,6 +31,13 @@ def test_every_module_says_that_it_is_in_the_action_group() -> None:
 
 def test_every_action_plugin_belongs_to_a_module() -> None:
     assert {path.stem for path in (ROOT / "plugins/action").glob("ocne_*.py")} <= set(_modules())
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "plugins/action").glob("ocne_*.py")))
+def test_action_plugins_tell_targets_apart_by_options_that_there_are(name: str) -> None:
+    plugin = importlib.import_module(f"ansible_collections.ocne.images.plugins.action.{name}").ActionModule
+    module = importlib.import_module(f"ansible_collections.ocne.images.plugins.modules.{name}")
+    assert set(plugin.told_apart_by) <= set(yaml.safe_load(module.DOCUMENTATION)["options"])
 
 
 def test_every_python_requirement_is_explained() -> None:
