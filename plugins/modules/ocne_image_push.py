@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - ocne.images.registry.destination
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 attributes:
   check_mode:
     support: full
