@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import itertools
 import os
 import signal
 import threading
@@ -19,8 +18,8 @@ from typing import Any, Callable, NoReturn, Optional, Protocol
 from ...module_utils._progress import State
 from .teller import Teller
 
-#: Seconds before the first look at a module, and so on; the last is for all that follow. Each look is a command on its host.
-_LOOKS = (1.0, 2.0, 2.0, 5.0)
+#: Seconds before the first look at a module, and between looks at last. Each is a command on its host.
+_FIRST_LOOK, _LOOKS = 1.0, 5.0
 _TICK = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -86,9 +85,10 @@ class Listener:
             signal.signal(number, handler)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
-        # The controller sends several, and none may break off the wait for the module.
+        # The controller sends several, and none may break off the wait for the module. Not SIG_IGN: Python complains of a
+        # signal that has arrived already.
         for each in self._handlers:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, lambda _number, _frame: None)
         raise Interrupted(number)
 
     @staticmethod
@@ -97,13 +97,13 @@ class Listener:
         return threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
 
     def _listen(self) -> None:
-        for pause in itertools.chain(_LOOKS, itertools.repeat(_LOOKS[-1])):
-            if self._over.wait(pause):
-                return
+        pause = _FIRST_LOOK
+        while not self._over.wait(pause):
             with contextlib.suppress(Exception):  # the connection; the run itself will tell
                 state = self._module.read()
                 if state:
                     self._heard = state, time.monotonic()
+                    pause = min(pause * 1.5, _LOOKS)
 
     def _tick(self) -> None:
         heard = None

@@ -44,7 +44,8 @@ class Module:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_LOOKS", (0.01,))
+    monkeypatch.setattr(listener, "_FIRST_LOOK", 0.01)
+    monkeypatch.setattr(listener, "_LOOKS", 0.01)
     monkeypatch.setattr(listener, "_TICK", 0.01)
     monkeypatch.setattr(channel, "_PAUSE", 0.01)
 
