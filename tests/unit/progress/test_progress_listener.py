@@ -93,7 +93,7 @@ def test_a_line_that_cannot_be_said_harms_nothing(handlers: Any) -> None:
 
 def test_nobody_looks_at_a_module_of_which_nothing_is_to_be_said(handlers: Any) -> None:
     module = Module()
-    with Listener(module, None, lambda line: pytest.fail(line)):
+    with Listener(module, None, pytest.fail):
         time.sleep(0.1)
     assert module.looks == 0
 
@@ -102,9 +102,14 @@ def test_an_interruption_ends_the_module_and_then_takes_effect(handlers: Any) ->
     module, arrived = Module(), list[int]()
     signal.signal(signal.SIGTERM, lambda number, _frame: arrived.append(number))
     listening = Listener(module, None, print)
-    with pytest.raises(Interrupted) as caught, listening:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
+
+    def work() -> None:
+        with listening:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+    with pytest.raises(Interrupted) as caught:
+        work()
     assert module.ended == 1 and not arrived
     os.kill(os.getpid(), signal.SIGTERM)  # the controller's next one, while the module is waited for
     assert not arrived
@@ -176,6 +181,9 @@ def test_from_a_thread_signals_are_left_alone(handlers: Any) -> None:
     assert failures == []
 
 
+BROKEN = object()
+
+
 class Connection:
     """What a channel needs of a connection plugin."""
 
@@ -183,7 +191,7 @@ class Connection:
 
 
 class Host:
-    """An action plugin whose host is a script: what each command answers."""
+    """An action plugin whose host is a script: what each command answers, or BROKEN."""
 
     def __init__(self, *answers: Any) -> None:
         self._connection = Connection()
@@ -195,8 +203,8 @@ class Host:
         self.commands.append(command)
         self.connections.append(self._connection)
         answer = self.answers.pop(0) if self.answers else ""
-        if isinstance(answer, Exception):
-            raise answer
+        if answer is BROKEN:
+            raise ConnectionError
         return {"stdout": answer}
 
 
@@ -225,7 +233,7 @@ def test_no_two_commands_share_a_connections_object() -> None:
 
 
 def test_ending_signals_once_and_waits_for_the_end() -> None:
-    host = Host(LINE, "", LINE, OSError("broke"), LINE, "")
+    host = Host(LINE, "", LINE, BROKEN, LINE, "")
     Channel(host, "~/tmp").end()
     assert [command for command in host.commands if command.startswith("kill")] == ["kill -s TERM 4711"]
     assert host.answers == []
