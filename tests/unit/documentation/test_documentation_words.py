@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ansible.cli.playbook import PlaybookCLI
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.ocne.images.plugins.plugin_utils._progress.action import SWITCH
 
 from tests.support import documents
 from tests.support.command import ROOT
@@ -24,6 +25,8 @@ from tests.support.run_tests import TIERS
 FILES = documents.markdown_files()
 #: Programs of others in commands, with nothing to check here.
 OTHERS = {"antsibull-docs", "cat", "cp", "curl", "export", "ls", "oci", "pip", "podman", "pre-commit", "sha256sum", "skopeo", "sudo"}
+#: Variables of playbooks and plugins.
+OF_NO_ROLE = {"ocne_images_hosts", SWITCH}
 ALL_OPTIONS = {name: option for role in documents.roles() for name, option in documents.role_options(role).items()}
 
 
@@ -41,7 +44,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_variables_exist(name: str) -> None:
-    known = {*ALL_OPTIONS, *documents.facts(), "ocne_images_hosts"}
+    known = {*ALL_OPTIONS, *documents.facts(), *OF_NO_ROLE}
     assert set(re.findall(r"\bocne_images_\w+", (ROOT / name).read_text("utf-8"))) <= known
 
 
@@ -105,7 +108,7 @@ def _check_playbook(words: Sequence[str]) -> None:
     name = playbook.rpartition(".")[2]
     assert (ROOT / f"playbooks/{name}.yml").exists(), words
     options = {key: option for role in documents.playbook_roles(name) for key, option in documents.role_options(role).items()}
-    _check({key: value for key, value in given.items() if key != "ocne_images_hosts"}, options)
+    _check({key: value for key, value in given.items() if key not in OF_NO_ROLE}, options)
 
 
 def _check(group: Mapping[str, Any], options: Mapping[str, Any]) -> None:
