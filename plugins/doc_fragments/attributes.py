@@ -10,6 +10,10 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options: {}
+seealso:
+  - name: Guides
+    description: Tutorials, how to do what, the security model, and what error messages mean.
+    link: https://github.com/oracle-cne/ocne-images/tree/main/docs
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.

@@ -81,6 +81,9 @@ notes:
   - skopeo unpacks OCI archives in E(TMPDIR), or C(/var/tmp).
 seealso:
   - module: ocne.images.ocne_ostree_archive
+  - name: containers-transports(5)
+    description: How references to images are written.
+    link: https://github.com/containers/image/blob/main/docs/containers-transports.5.md
 """
 
 EXAMPLES = r"""

@@ -103,6 +103,7 @@ requirements:
   - isal (Python package), for speed
   - zstd, or Python's backports.zstd, for layers that are compressed with zstd
 seealso:
+  - module: ocne.images.ocne_image_push
   - module: ocne.images.ocne_boot_image
 """
 
