@@ -30,8 +30,9 @@ _CONTAINER_TROUBLES = {
     "CreateContainerError": 30.0,
     "RunContainerError": 10.0,
 }
-_POD_TROUBLES = {"FailedMount": 90.0, "FailedAttachVolume": 180.0, "FailedCreatePodSandBox": 60.0, "ProvisioningFailed": 60.0}
+_POD_TROUBLES = {"FailedMount": 90.0, "FailedAttachVolume": 180.0, "FailedCreatePodSandBox": 60.0}
 _UNSCHEDULABLE = 60.0
+_NO_VOLUME = 60.0
 #: Room comes and goes, and not everybody may see who holds it.
 _NO_ROOM = 300.0
 #: While an autoscaler brings up a node.
@@ -65,7 +66,7 @@ def judge(job: Optional[Object], pods: Sequence[Object], events: Sequence[Object
     """How the build stands.
 
     :param pods: of the Job, the oldest first.
-    :param events: of the Job and of its newest pod.
+    :param events: of the Job, of its newest pod, and of that one's volume claim.
     """
     if job is None:
         return Situation(FAILED, "its Job was deleted by somebody else", "Run again.")
@@ -166,6 +167,9 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
     if scheduled.get("status") == "False":
         scaling = any(event.get("reason") == "TriggeredScaleUp" for event in events)
         told = f"no node takes pod {name}: {str(scheduled.get('message') or scheduled.get('reason')).rstrip('.')}"
+        volume = next((str(each.get("message")) for each in reversed(events) if each.get("reason") == "ProvisioningFailed"), "")
+        if volume:
+            return Situation(WAITING, f"{told}: {volume.rstrip('.')}", "Check storage_class.", _NO_VOLUME, pod=name)
         hint = "Free some room, add a node, or change storage, resources, node_selector or tolerations."
         room = "Insufficient" in told or "Too many pods" in told
         patience = _SCALING if scaling else _NO_ROOM if room else _UNSCHEDULABLE
@@ -177,7 +181,7 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
     for event in reversed(events):
         if event.get("reason") in _POD_TROUBLES and event["involvedObject"].get("name") == name:
             told = f"pod {name} does not start: {str(event.get('message')).rstrip('.')} ({event['reason']})"
-            return Situation(WAITING, told, "Check the node, and the storage class.", _POD_TROUBLES[event["reason"]], pod=name)
+            return Situation(WAITING, told, "Check the node, and storage_class.", _POD_TROUBLES[event["reason"]], pod=name)
     running = [str(each["name"]) for each in statuses if _is_running(each)]
     return Situation(WAITING, f"pod {name} runs {running[0]}" if running else f"pod {name} is starting", pod=name)
 

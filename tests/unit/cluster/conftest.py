@@ -26,9 +26,10 @@ class Api:
         self.forbidden: set[str] = set()
         self.reviewed: list[str] = []
         self.created: list[str] = []
+        self.tokens: list[str | None] = []
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        status = self.status.get(path, 200)
+        status = self.status.get(path.partition("?")[0], 200)
         if status != 200:
             return status, {"kind": "Status", "status": "Failure", "reason": f"Reason{status}", "message": f"refused with {status}"}
         if path == "/version/":
@@ -59,6 +60,7 @@ def api() -> Iterator[Api]:
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            known.tokens.append(self.headers.get("Authorization"))
             status, answer = known.answer(self.command, self.path, json.loads(body or b"{}"))
             content = json.dumps(answer).encode()
             self.send_response(status)

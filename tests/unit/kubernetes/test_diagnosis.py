@@ -82,6 +82,11 @@ def test_an_image_that_cannot_be_pulled() -> None:
 
 
 def test_a_volume_that_does_not_come() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "message": "pod has unbound immediate PersistentVolumeClaims."}
+    unbound = judge(
+        JOB, [pod(phase="Pending", conditions=[condition])], [event("ProvisioningFailed", 'storageclass "x" not found', "p-work")]
+    )
+    assert 'PersistentVolumeClaims: storageclass "x" not found' in unbound.told and "storage_class" in unbound.hint
     situation = judge(JOB, [pod(phase="Pending")], [event("FailedMount", "timed out"), event("FailedMount", "of another", "q")])
     assert "pod p does not start: timed out (FailedMount)" in situation.told and situation.patience
 
