@@ -16,6 +16,7 @@ from .manifest import BUILDER, REFUSALS
 Object = dict[str, Any]
 
 WAITING, RUNNING, REFUSED_BY, FAILED = "waiting", "running", "refused", "failed"
+NODES, NAMESPACE = "nodes", "namespace"
 
 #: Seconds that a trouble may last which often passes by itself, by what the kubelet calls it; others are 'waiting' for as long as it takes.
 _CONTAINER_TROUBLES = {
@@ -50,7 +51,7 @@ class Situation:
     :param patience: seconds after which a trouble that lasts counts as failure; None: no trouble.
     :param pod: name of the pod that this is about.
     :param container: the one that refused.
-    :param room: it lacks room, which other builds may hold.
+    :param lacks: it lacks room that other builds may hold, of the NODES or of the NAMESPACE's quota.
     """
 
     state: str
@@ -59,7 +60,7 @@ class Situation:
     patience: Optional[float] = None
     pod: str = ""
     container: str = ""
-    room: bool = False
+    lacks: str = ""
 
 
 def judge(job: Optional[Object], pods: Sequence[Object], events: Sequence[Object]) -> Situation:
@@ -109,7 +110,7 @@ def _no_pod(events: Sequence[Object]) -> Situation:
     why = re.sub(r'^Error creating: pods "[^"]*" is ', "", refusals[-1])
     if "exceeded quota" in why:
         told = f"the namespace's quota does not allow its pod: {why}"
-        return Situation(FAILED, told, "Free some of it, have it raised, or set resources.", room=True)
+        return Situation(FAILED, told, "Free some of it, have it raised, or set resources.", lacks=NAMESPACE)
     if "PodSecurity" in why:
         return Situation(FAILED, f"the namespace's Pod Security does not allow its pod: {why}", "Choose another namespace.")
     if "limit" in why.lower() and "forbidden" in why:
@@ -171,9 +172,9 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
         if volume:
             return Situation(WAITING, f"{told}: {volume.rstrip('.')}", "Check storage_class.", _NO_VOLUME, pod=name)
         hint = "Free some room, add a node, or change storage, resources, node_selector or tolerations."
-        room = "Insufficient" in told or "Too many pods" in told
-        patience = _SCALING if scaling else _NO_ROOM if room else _UNSCHEDULABLE
-        return Situation(WAITING, told, hint, patience, pod=name, room=room)
+        lacks = NODES if "Insufficient" in told or "Too many pods" in told else ""
+        patience = _SCALING if scaling else _NO_ROOM if lacks else _UNSCHEDULABLE
+        return Situation(WAITING, told, hint, patience, pod=name, lacks=lacks)
     for each in statuses:
         waiting = (each.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in _CONTAINER_TROUBLES:

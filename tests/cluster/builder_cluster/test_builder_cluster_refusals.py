@@ -7,18 +7,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes import diagnosis
 
-from tests.cluster.builder_cluster.conftest import ClusterConverter
+from tests.cluster.builder_cluster.conftest import ClusterConverter, converter
 from tests.support import cluster_accounts
 from tests.support.build_cluster import BuildCluster, is_building
-from tests.support.command import run
 from tests.support.network import free_port
 from tests.support.sample_disk import DiskSpec, boot_disk
 
@@ -27,6 +27,25 @@ from tests.support.sample_disk import DiskSpec, boot_disk
 def nothing_left(convert: ClusterConverter) -> Iterator[None]:
     yield
     assert convert.left() == [] and convert.files() == []
+
+
+@pytest.fixture(scope="module")
+def overflowing(cluster: BuildCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterConverter]:
+    with converter(cluster, tmp_path_factory.mktemp("overflowing")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full(overflowing: ClusterConverter) -> Iterator[subprocess.Popen[str]]:
+    """A run that pauses when it has sent more than its pod has asked room for."""
+    process = overflowing.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
+    overflowing.cluster.wait_for_pod(overflowing.namespace, is_building)
+    while not overflowing.inside("find", "/ocne/work/sources", "-size", "+100M"):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGSTOP)
+    yield process
+    process.kill()
+    process.communicate()
 
 
 @pytest.fixture
@@ -140,28 +159,12 @@ def test_a_deadline(convert: ClusterConverter) -> None:
     assert "took longer than it may" in message and "Raise wait_timeout" in message
 
 
-@pytest.fixture
-def vigilant(cluster: BuildCluster) -> Iterator[None]:
-    """The kubelet looks at volumes every minute: here, more often."""
-    config = "/var/lib/kubelet/config.yaml"
-    often = f"cp {config} {config}.kept && sed -i '/^volumeStatsAggPeriod/d; $a volumeStatsAggPeriod: 2s' {config}"
-    run("docker", "exec", cluster.node, "sh", "-c", f"{often} && systemctl restart kubelet", env=dict(cluster.env))
-    yield
-    run("docker", "exec", cluster.node, "sh", "-c", f"mv {config}.kept {config} && systemctl restart kubelet", env=dict(cluster.env))
-
-
-@pytest.mark.usefixtures("vigilant")
-def test_more_storage_used_than_asked_for(convert: ClusterConverter) -> None:
-    """The run pauses, so that the kubelet finds the source in the pod."""
-    process = convert.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
-    convert.cluster.wait_for_pod(convert.namespace, is_building)
-    while not convert.inside("find", "/ocne/work/sources", "-size", "+100M"):
-        pass
-    os.kill(process.pid, signal.SIGSTOP)
+def test_more_storage_used_than_asked_for(full: subprocess.Popen[str], overflowing: ClusterConverter) -> None:
+    """The last test, so that the kubelet has had a look at the volume meanwhile, as it does once in a minute."""
     try:
-        convert.cluster.wait_for_pod(convert.namespace, lambda pod: pod["status"].get("reason") == "Evicted")
+        overflowing.cluster.wait_for_pod(overflowing.namespace, lambda pod: pod["status"].get("reason") == "Evicted", 120)
     finally:
-        os.kill(process.pid, signal.SIGCONT)
-    output, _errors = process.communicate(timeout=120)
-    message = json.loads(output)["msg"]
+        full.send_signal(signal.SIGCONT)
+    message = json.loads(full.communicate(timeout=120)[0])["msg"]
     assert "was evicted" in message and "exceeds" in message and "Raise storage" in message
+    assert overflowing.left() == []
