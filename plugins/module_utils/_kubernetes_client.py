@@ -200,17 +200,15 @@ class ClusterError(OcneError):
 
     :param status: HTTP status; 0 where no answer came.
     :param reason: Kubernetes' name of the error, e.g. 'Forbidden'.
+
+    passing: another try may succeed; what was asked for may have been done all the same.
     """
 
     def __init__(self, message: str, hint: str, status: int, reason: str) -> None:
         super().__init__(message, hint, status=status, reason=reason)
         self.status = status
         self.reason = reason
-
-    @property
-    def passing(self) -> bool:
-        """Whether another try may succeed; what was asked for may have been done all the same."""
-        return self.status in (0, 429) or self.status >= 500
+        self.passing = status in (0, 429) or status >= 500
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class ClusterConverter:
 
     def inside(self, *command: str) -> str:
         """What a command writes in the builder's container of the pod that runs."""
-        pod = self.cluster.wait_for_pod(self.namespace, is_building)["metadata"]["name"]
+        pod = self.cluster.wait_for_pod(self.namespace, is_building, 300)["metadata"]["name"]
         return self.cluster.kubectl("exec", "-n", self.namespace, pod, "-c", "build", "--", *command)
 
     def account(self, rules: Sequence[Mapping[str, Any]] = ()) -> str:

@@ -66,7 +66,7 @@ def test_a_pod_that_is_deleted_twice(larger: ClusterConverter) -> None:
     process = larger.start()
     seen: list[str] = []
     for _time in range(2):
-        pod = larger.cluster.wait_for_pod(larger.namespace, lambda pod: is_building(pod) and pod["metadata"]["name"] not in seen, 120)
+        pod = larger.cluster.wait_for_pod(larger.namespace, lambda pod: is_building(pod) and pod["metadata"]["name"] not in seen, 300)
         seen.append(pod["metadata"]["name"])
         larger.cluster.kubectl("delete", "pod", seen[-1], "-n", larger.namespace, "--wait=false")
     assert result(process)["sha256"] == larger.local()["sha256"]
@@ -155,7 +155,7 @@ def test_ends_at_random_moments(convert: ClusterConverter) -> None:
         delay = numbers.uniform(0.3, usual)
         time.sleep(delay)
         process.send_signal(number)
-        output, _errors = process.communicate(timeout=120)
+        output, _errors = process.communicate(timeout=300)
         told = f"seed {seed}: {number.name} after {delay:.2f} s of {usual:.2f} s: {output}"
         if number != signal.SIGKILL:
             assert convert.left() == [] and convert.files() == WHOLE, told
@@ -168,7 +168,7 @@ def test_what_a_killed_run_leaves_ends_by_itself(convert: ClusterConverter, pod_
     """Nobody comes after it: the cluster removes what it left. Its times are made short, once it is seen that they are set."""
     source = pod_registry.push(f"oci:{boot_layout}:1.33", "olcne/ock:left")
     process = convert.start(source=source, **reached(pod_registry))
-    convert.cluster.wait_for_pod(convert.namespace, is_building)
+    convert.cluster.wait_for_pod(convert.namespace, is_building, 300)
     process.kill()
     process.communicate()
     kinds = {name.partition("/")[0] for name in convert.left()}

@@ -39,7 +39,7 @@ def overflowing(cluster: BuildCluster, tmp_path_factory: pytest.TempPathFactory)
 def full(overflowing: ClusterConverter) -> Iterator[subprocess.Popen[str]]:
     """A run that pauses when it has sent more than its pod has asked room for."""
     process = overflowing.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
-    overflowing.cluster.wait_for_pod(overflowing.namespace, is_building)
+    overflowing.cluster.wait_for_pod(overflowing.namespace, is_building, 300)
     while not overflowing.inside("find", "/ocne/work/sources", "-size", "+100M"):
         time.sleep(0.1)
     process.send_signal(signal.SIGSTOP)
@@ -162,9 +162,9 @@ def test_a_deadline(convert: ClusterConverter) -> None:
 def test_more_storage_used_than_asked_for(full: subprocess.Popen[str], overflowing: ClusterConverter) -> None:
     """The last test, so that the kubelet has had a look at the volume meanwhile, as it does once in a minute."""
     try:
-        overflowing.cluster.wait_for_pod(overflowing.namespace, lambda pod: pod["status"].get("reason") == "Evicted", 120)
+        overflowing.cluster.wait_for_pod(overflowing.namespace, lambda pod: pod["status"].get("reason") == "Evicted", 300)
     finally:
         full.send_signal(signal.SIGCONT)
-    message = json.loads(full.communicate(timeout=120)[0])["msg"]
+    message = json.loads(full.communicate(timeout=300)[0])["msg"]
     assert "was evicted" in message and "exceeds" in message and "Raise storage" in message
     assert overflowing.left() == []
