@@ -44,6 +44,8 @@ _GIB = 1 << 30
 
 _PORT_TAKEN = re.compile(r"host forwarding rule|Address already in use", re.IGNORECASE)
 _NO_KVM = re.compile(r"kvm", re.IGNORECASE)
+#: A bootstrap token, a key in hex, and one in PEM.
+_TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|\b[0-9a-f]{64}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|\Z)", re.DOTALL)
 #: What UEFI firmware says when it has nothing to boot from.
 _NOTHING_BOOTS = re.compile(rb"No bootable option or device was found|Shell> |failed to load Boot0001 .* Not Found\W+$")
 
@@ -349,7 +351,8 @@ def _machine_name(cluster: str) -> str:
 
 
 def readable(console: bytes, lines: int = 25) -> str:
-    """The last lines of what a machine has said on its console, without what moves a terminal's cursor."""
+    """The last lines of what a machine has said on its console, without what moves a terminal's cursor, and without tokens."""
     text = re.sub(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()].|[=>c])", "", console.decode(errors="replace")).replace("\r", "\n")
+    text = _TOKEN.sub("…", text)
     kept = ["".join(each for each in line if each.isprintable()).rstrip() for line in text.split("\n")]
     return "\n".join([line for line in kept if line][-lines:])
