@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,12 @@ def test_commands_can_be_given(block: Block) -> None:
             _check_playbook(words)
         elif program == "ansible-doc":
             assert not [word for word in arguments if word.startswith("ocne.images.") and not _exists(word)], words
+        elif program == "ansible":
+            module = arguments[arguments.index("-m") + 1]
+            options = yaml.safe_load(documents.python_documents(_module(module))["DOCUMENTATION"])["options"]
+            assert {word.partition("=")[0] for word in shlex.split(arguments[arguments.index("-a") + 1])} <= set(options), words
         elif program in ("ansible-galaxy", "ansible-vault"):
             assert arguments[0] in ("collection", "create", "edit", "encrypt_string"), words
-        elif program == "ansible-builder":
-            assert arguments[0] == "build" and (ROOT / arguments[arguments.index("-f") + 1]).exists(), words
         elif program == "./run-tests":
             assert set(_before_options(arguments)) <= set(TIERS), words
         elif program.startswith(".cache/"):
@@ -96,8 +99,11 @@ def _before_options(words: Sequence[str]) -> Sequence[str]:
 
 
 def _exists(name: str) -> bool:
-    last = name.rpartition(".")[2]
-    return (ROOT / f"plugins/modules/{last}.py").exists() or last in documents.roles()
+    return _module(name).exists() or name.rpartition(".")[2] in documents.roles()
+
+
+def _module(name: str) -> Path:
+    return ROOT / f"plugins/modules/{name.rpartition('.')[2]}.py"
 
 
 def _check_playbook(words: Sequence[str]) -> None:
