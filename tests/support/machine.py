@@ -31,7 +31,7 @@ PACKAGES = {
     "container images": ("skopeo", "zstd"),
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
-    "archive containers": ("containernetworking-plugins", "gnupg", "iptables", "nginx-light", "ostree", "podman"),
+    "archive containers": ("containernetworking-plugins", "curl", "iptables", "nftables", "nginx-light", "ostree", "podman"),
     "a host with systemd": ("busybox-static", "crun", "mmdebstrap", "podman"),
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),

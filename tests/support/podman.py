@@ -2,11 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""podman with a storage of its own, so that a test sees no other image and leaves none."""
+"""podman of root's with a storage of its own, so that a test sees no other image and leaves none."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 import time
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.command import Argument, run
+from tests.support.command import Argument, as_root, run
 from tests.support.network import free_port
 
 
@@ -25,14 +24,15 @@ class Podman:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="podman-"))  # podman wants a short path
-        self._options = ("podman", "--root", self._folder / "root", "--runroot", self._folder / "run")
+        podman = ("podman", "--root", self._folder / "root", "--runroot", self._folder / "run")
+        self._options = as_root(["env", f"TMPDIR={self._folder}", *podman])
 
     def command(self, *arguments: Argument) -> list[Argument]:
         """podman's words, for those who run it themselves."""
         return [*self._options, *arguments]
 
     def __call__(self, *arguments: Argument) -> str:
-        return run(*self.command(*arguments), env={"TMPDIR": str(self._folder)})
+        return run(*self.command(*arguments))
 
     @contextmanager
     def serving(self, image: str, port: int, path: str) -> Iterator[str]:
@@ -65,5 +65,6 @@ class Podman:
         # Not "system reset", which takes more than this storage with it.
         self("rm", "--all", "--force", "--time=1")
         self("rmi", "--all", "--force")
-        subprocess.run(["umount", self._folder / "root/overlay"], capture_output=True, check=False)  # mounted over itself by some versions
-        shutil.rmtree(self._folder)
+        # Some versions mount it over itself.
+        subprocess.run(as_root(["umount", self._folder / "root/overlay"]), capture_output=True, check=False)
+        run(*as_root(["rm", "-r", self._folder]))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""./quickstart: make the machine ready, then run the main job on made-up defaults (see demonstration.py)."""
+"""./quickstart: make the machine ready, then run the main jobs on made-up defaults (see demonstration.py)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tests.support.machine import ROOT, SetupError, say
 
 def main() -> None:
     try:
-        machine.install_packages(("sample disks", "container images", "a registry", "the engine guestfs"))
+        machine.install_packages(("sample disks", "container images", "a registry", "the engine guestfs", "archive containers"))
         venv = machine.tests_venv()
         if not machine.can_be_root():
             raise SetupError(
-                "The sample disk is made by mounting filesystems. That needs root, and sudo does not work without a password here."
+                "Filesystems are mounted for the sample disk, and a container is run. "
+                "That needs root, and sudo does not work without a password here."
             )
     except SetupError as error:
         sys.exit(f"This machine cannot be made ready: {error}")
