@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.awx.collection import awx_collection
 from tests.support.collection import copy_tree
 from tests.support.command import ROOT, run
 from tests.support.machine import CORES, core_venv
@@ -23,11 +25,12 @@ ROLES = sorted(f"ocne.images.{path.name}" for path in (ROOT / "roles").glob("*")
 
 @pytest.fixture(scope="module", params=CORES)
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The folder of an ansible-core's commands, and the environment in which they find the built and installed collection."""
+    """The folder of an ansible-core's commands, and the environment in which they find the built and installed collection, and awx.awx."""
     commands = core_venv(request.param) / "bin"
     folder = tmp_path_factory.mktemp(f"core-{request.param}")
     tree = copy_tree(folder / "source")
-    environment = {"ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_COLLECTIONS_PATH": str(folder / "installed"), "NO_COLOR": "1"}
+    path = os.pathsep.join([str(folder / "installed"), str(awx_collection())])
+    environment = {"ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_COLLECTIONS_PATH": path, "NO_COLOR": "1"}
     run(commands / "ansible-galaxy", "collection", "build", "--output-path", folder, tree, env=environment)
     (tarball,) = folder.glob("ocne-images-*.tar.gz")
     run(commands / "ansible-galaxy", "collection", "install", "--offline", "-p", folder / "installed", tarball, env=environment)

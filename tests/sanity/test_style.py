@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.awx.collection import awx_collection
 from tests.support.collection import copy_tree
 from tests.support.command import run
 
@@ -58,7 +60,7 @@ def test_ansible_lint_finds_nothing_in_production_profile(collections: Path, tre
         "--offline",
         "--strict",
         cwd=tree,
-        env={"ANSIBLE_COLLECTIONS_PATH": str(collections), "ANSIBLE_HOME": str(collections / "home")},
+        env={"ANSIBLE_COLLECTIONS_PATH": f"{collections}{os.pathsep}{awx_collection()}", "ANSIBLE_HOME": str(collections / "home")},
     )
 
 

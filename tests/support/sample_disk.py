@@ -117,8 +117,8 @@ def boot_disk(spec: DiskSpec = SMALL) -> Path:
     folder = CACHE / "disks"
     folder.mkdir(parents=True, exist_ok=True)
     disk = folder / f"{key.hexdigest()[:16]}.qcow2"
-    with (folder / f"{disk.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: they share UUIDs, and the kernel mounts one of those only
         if not disk.exists():
             arguments = [json.dumps(dataclasses.asdict(spec)), str(disk), str(os.getuid()), str(os.getgid())]
             command = [
@@ -241,10 +241,7 @@ def _make_filesystems(spec: DiskSpec, boot: Path, root: Path, scratch: Path) -> 
 
 @contextmanager
 def _mounted(filesystem: Path, folder: Path, stay_dirty: bool) -> Iterator[None]:
-    with filesystem.open("rb") as file:
-        is_xfs = file.read(4) == b"XFSB"
-    # Disks that are made side by side share UUIDs, which of XFS the kernel refuses.
-    run("mount", "-o", "loop,nouuid" if is_xfs else "loop", filesystem, folder)
+    run("mount", "-o", "loop", filesystem, folder)
     try:
         yield
         if stay_dirty:

@@ -32,7 +32,7 @@ from .progress import Progress, silent
 from .streams import CHUNK
 
 #: Changes whenever the same input and options are to give other bytes, so that archives made before count as out of date.
-CONVERSION_VERSION = 1
+CONVERSION_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Built:
     :param version: of the commit; '' where it has none.
     :param port: where the image's web server listens.
     :param unreferenced: how many objects of the source nothing in the commit names; they are left out.
+    :param compressed_by: the libraries that compressed objects, with versions: others may give other bytes.
     """
 
     digest: str
@@ -66,6 +67,7 @@ class Built:
     version: str
     port: int
     unreferenced: int
+    compressed_by: str
 
 
 def build(source: Image, base: Image, options: Options, output: Path, progress: Progress = silent) -> Built:
@@ -101,7 +103,7 @@ def build(source: Image, base: Image, options: Options, output: Path, progress: 
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BuildError(f"No space is left for {output} ({error.strerror}).", "Free some space, or choose another folder.") from error
         raise
-    return Built(digest, sha256, size, commit.checksum, commit.version, server.port, unreferenced)
+    return Built(digest, sha256, size, commit.checksum, commit.version, server.port, unreferenced, deflate.libraries)
 
 
 def _sha256(file: BinaryIO, progress: Progress) -> tuple[str, int]:

@@ -172,12 +172,16 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
-def test_memory_does_not_grow_with_the_largest_file(tmp_path: Path, base: Path) -> None:
+@pytest.mark.parametrize("sizes", [(400,), (24,) * 8], ids=["one large file", "files that are compressed at once"])
+def test_memory_does_not_grow_with_the_files(tmp_path: Path, base: Path, sizes: tuple[int, ...]) -> None:
     (tmp_path / "tree").mkdir()
-    chunk = os.urandom(1 << 20)
-    with (tmp_path / "tree/large").open("wb") as file:
-        for _number in range(400):
-            file.write(chunk)
+    # The middle, by which compressed data is told, can be compressed, and the rest cannot.
+    megabyte, middle = os.urandom(1 << 20), bytes(1 << 20)
+    for number, size in enumerate(sizes):
+        with (tmp_path / f"tree/{number}").open("wb") as file:
+            file.write(bytes([number]) + megabyte[1:])
+            for at in range(1, size):
+                file.write(middle if at == size // 2 else megabyte)
     run(sys.executable, "-m", "tests.support.encapsulate", tmp_path / "tree", tmp_path / "source", cwd=ROOT)
     peak = run(sys.executable, "-c", _MEASURE, tmp_path / "source", base, tmp_path / "out.tar", cwd=ROOT)
     assert int(peak) < 200 << 10, "KiB"

@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild import ostree_archive
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.layout import DamagedBlob, read_image
-from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree import encapsulated, object_writer
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree import deflate, encapsulated, object_writer
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.gvariant import encode
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree_archive import Built, Options, build
 
@@ -165,7 +165,7 @@ def test_format_version_0_is_read(builder: Builder, tmp_path: Path) -> None:
     assert builder.repository() == other.repository()
 
 
-@pytest.mark.parametrize("level", [3, 6])
+@pytest.mark.parametrize("level", [3, 4, 6])
 def test_the_same_input_gives_the_same_bytes_whatever_the_threads_do(builder: Builder, monkeypatch: pytest.MonkeyPatch, level: int) -> None:
     first = builder(load(CHUNKED), Options(compression_level=level))
     monkeypatch.setattr(object_writer, "_cores", lambda: 9)
@@ -177,7 +177,8 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_threads_do(builder: Bu
 def test_large_objects_are_what_small_ones_are(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     builder(load(SINGLE))
     first = builder.repository()
-    for name, value in (("_LARGE", 1000), ("_CHUNK", 700), ("_SPOOL", 2000)):
+    monkeypatch.setattr(deflate, "_AT_ONCE", 1000)
+    for name, value in (("_CHUNK", 700), ("_SPOOL", 2000)):
         monkeypatch.setattr(object_writer, name, value)
     builder.build()
     assert builder.repository() == first

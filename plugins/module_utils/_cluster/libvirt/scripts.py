@@ -66,7 +66,7 @@ end() {{
 trap 'end $?' EXIT
 
 if [ "$ACTION" = init ]; then
-    kubeadm init --config "$config" --upload-certs --skip-token-print --skip-certificate-key-print
+    kubeadm init --config "$config" --upload-certs
 else
     kubeadm join --config "$config"
 fi

@@ -25,8 +25,6 @@ from .encapsulated import EncapsulatedObject
 from .layer_writer import LayerWriter
 from .objects import FileHeader, corrupted
 
-#: Larger objects are not held in memory.
-_LARGE = 4 << 20
 #: Bytes of content that make a batch worth a thread's while.
 _BATCH = 1 << 20
 #: Bytes of content that are under way at most, apart from one batch.
@@ -38,7 +36,9 @@ _CHUNK = 1 << 20
 _OVERHEAD = 4 << 10
 _MOST_WORKERS = 16
 
+#: An object, and the parts of its content.
 _Item = tuple[EncapsulatedObject, bytes]
+_Converted = tuple[EncapsulatedObject, tuple[bytes, ...]]
 
 
 class ObjectWriter:
@@ -56,7 +56,7 @@ class ObjectWriter:
         self._workers = ThreadPoolExecutor(min(_cores(), _MOST_WORKERS), "deflate")
         self._batch: list[_Item] = []
         self._batch_size = 0
-        self._under_way: deque[tuple[int, Future[list[_Item]]]] = deque()
+        self._under_way: deque[tuple[int, Future[list[_Converted]]]] = deque()
         self._under_way_size = 0
 
     def __enter__(self) -> ObjectWriter:
@@ -70,7 +70,7 @@ class ObjectWriter:
 
         :raises BuildError: this object, or one before it, is not what its name says.
         """
-        if found.size > _LARGE:
+        if found.size > self._deflate.at_once:
             self._add_large(found, stream)
         else:
             self.add_read(found, stream.read(found.size))
@@ -100,26 +100,26 @@ class ObjectWriter:
     def _write_oldest(self) -> None:
         size, future = self._under_way.popleft()
         self._under_way_size -= size
-        for found, data in future.result():
+        for found, parts in future.result():
             if found.file:
-                self._layer.file(self._path(_archived_name(found)), data)
+                self._layer.file(self._path(_archived_name(found)), *parts)
             else:
-                self._layer.small_file(self._path(found.name), data)
+                self._layer.small_file(self._path(found.name), *parts)
 
-    def _convert(self, batch: list[_Item]) -> list[_Item]:
+    def _convert(self, batch: list[_Item]) -> list[_Converted]:
         converted = []
         batch.reverse()
         while batch:  # takes the content out, so that its memory is free when its batch has gone by
             found, content = batch.pop()
-            converted.append((found, self._archived(found.file, found, content) if found.file else content))
+            converted.append((found, self._archived(found.file, found, content) if found.file else (content,)))
         return converted
 
-    def _archived(self, file: FileHeader, found: EncapsulatedObject, content: bytes) -> bytes:
+    def _archived(self, file: FileHeader, found: EncapsulatedObject, content: bytes) -> tuple[bytes, ...]:
         digest = hashlib.sha256(file.checksummed())
         digest.update(content)
         _check(found, digest)
         header = file.archived(len(content))
-        return header if file.target else header + self._deflate.compress(content)
+        return (header,) if file.target else (header, self._deflate.compress(content))
 
     def _add_large(self, found: EncapsulatedObject, stream: TarStream) -> None:
         file = cast(FileHeader, found.file)  # no other object is large
