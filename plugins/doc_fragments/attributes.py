@@ -10,6 +10,10 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options: {}
+seealso:
+  - name: Guides
+    description: Tutorials, how to do what, the security model, and what error messages mean.
+    link: https://github.com/oracle-cne/ocne-images/tree/main/docs
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
@@ -29,6 +33,24 @@ attributes:
     support: full
     membership:
       - ocne.images.ocne
+"""
+
+    PROGRESS = r"""
+options: {}
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+    details:
+      - The plugin shows the module's progress, and ends the module when the play is interrupted. The module does the same without it.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details:
+      - Its progress is not shown then.
+notes:
+  - What takes longer than a few seconds is told of on standard error, line by line, at least every 30 seconds. Set the variable
+    C(ocne_images_progress) to V(false) to have silence.
 """
 
     INFO_MODULE = r"""

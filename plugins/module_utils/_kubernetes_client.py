@@ -125,6 +125,7 @@ def connect(access: Access) -> Any:
     except config.ConfigException as error:
         raise KubeconfigError(f"The cluster of {access.origin} cannot be used: {error}.", _hint(access)) from error
     _override(configuration, dict(access.overrides))
+    _name_token(configuration)
     return client.ApiClient(configuration)
 
 
@@ -176,22 +177,38 @@ def _override(configuration: Any, overrides: Mapping[str, Any]) -> None:
         configuration.refresh_api_key_hook = None  # it would put the kubeconfig's own in place again
 
 
+def _name_token(configuration: Any) -> None:
+    """Let the client find the token under each name: release 36.0.0 looks for it under another than its own loaders put it.
+
+    https://github.com/kubernetes-client/python/issues/2584
+    """
+    load_again = configuration.refresh_api_key_hook
+
+    def refresh(configuration: Any) -> None:
+        if load_again:
+            configuration.api_key.clear()
+            load_again(configuration)
+        for token in list(configuration.api_key.values())[:1]:
+            configuration.api_key.update(authorization=token, BearerToken=token)
+        configuration.refresh_api_key_hook = refresh  # the library's puts itself in place again
+
+    refresh(configuration)
+
+
 class ClusterError(OcneError):
     """The API server refused, or could not be reached.
 
     :param status: HTTP status; 0 where no answer came.
     :param reason: Kubernetes' name of the error, e.g. 'Forbidden'.
+
+    passing: another try may succeed; what was asked for may have been done all the same.
     """
 
     def __init__(self, message: str, hint: str, status: int, reason: str) -> None:
         super().__init__(message, hint, status=status, reason=reason)
         self.status = status
         self.reason = reason
-
-    @property
-    def passing(self) -> bool:
-        """Whether another try may succeed; what was asked for may have been done all the same."""
-        return self.status in (0, 429) or self.status >= 500
+        self.passing = status in (0, 429) or status >= 500
 
 
 @contextmanager
@@ -204,20 +221,23 @@ def doing(what: str) -> Iterator[None]:
     http = importlib.import_module("urllib3.exceptions")
     try:
         yield
-    except exceptions.ApiException as error:
-        if not error.status:  # TLS failed
-            raise _unanswered(what, _one_line(error.reason)) from error
-        reason, message = _status(error)
-        raise ClusterError(
-            f"Could not {what}: {message} ({error.status} {reason}).", _advice(error.status, message), error.status, reason
-        ) from error
+    except (exceptions.ApiException, AttributeError) as error:
+        # From release 36 on, the library falls over its own exception where that has no body.
+        told = error.__context__ if isinstance(error, AttributeError) else error
+        if not isinstance(told, exceptions.ApiException):
+            raise
+        raise _answered(what, told) from error
     except (http.HTTPError, OSError) as error:
         raise _unanswered(what, _innermost(error)) from error
-    except AttributeError as error:
-        # From release 36 on, the library falls over the ApiException without a body that it makes where TLS fails.
-        if not isinstance(error.__context__, exceptions.ApiException):
-            raise
-        raise _unanswered(what, _one_line(error.__context__.reason)) from error
+
+
+def _answered(what: str, error: Any) -> ClusterError:
+    """What an ApiException means. What a WebSocket's handshake was refused with is in the exception that it was made of."""
+    status = error.status or getattr(error.__context__, "status_code", 0)
+    if not status:  # TLS failed
+        return _unanswered(what, _one_line(error.reason))
+    reason, message = _status(error.body or getattr(error.__context__, "resp_body", ""), error.reason)
+    return ClusterError(f"Could not {what}: {message} ({status} {reason}).", _advice(status, message), status, reason)
 
 
 def _one_line(text: object) -> str:
@@ -229,13 +249,16 @@ def _unanswered(what: str, why: str) -> ClusterError:
     return ClusterError(f"Could not {what}: no answer from the API server ({why}).", hint, 0, "")
 
 
-def _status(error: Any) -> tuple[str, str]:
-    """The reason and message of the Status object that the API server answers with."""
+def _status(body: Any, reason: object) -> tuple[str, str]:
+    """The reason and message of the Status object that the API server answers with.
+
+    :param reason: what the library says, where the answer is none.
+    """
     try:
-        status = json.loads(error.body)
-        return str(status.get("reason") or error.reason), str(status.get("message") or error.reason).rstrip(".")
+        status = json.loads(body)
+        return str(status.get("reason") or reason), str(status.get("message") or reason).rstrip(".")
     except (TypeError, ValueError, AttributeError):
-        return str(error.reason), str(error.body or error.reason or "no message")[:300].strip().rstrip(".")
+        return str(reason), str(body or reason or "no message")[:300].strip().rstrip(".")
 
 
 def _advice(status: int, message: str) -> str:

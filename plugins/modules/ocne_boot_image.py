@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - ocne.images.registry.source
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 attributes:
   check_mode:
     support: full

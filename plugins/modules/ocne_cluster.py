@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - ocne.images.registry.source
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 attributes:
   check_mode:
     support: full
@@ -123,6 +124,9 @@ options:
 requirements:
   - virsh (the client of libvirt), QEMU with UEFI firmware, and cryptography (the Python package), for O(provider=libvirt) only
   - kind, and docker or podman, for O(provider=kind) only
+seealso:
+  - module: ocne.images.ocne_boot_image
+  - module: ocne.images.ocne_ostree_archive
 notes:
   - The options that concern registries are for O(provider=libvirt). The node goes out through O(proxy), too, and trusts
     O(ca_certificates).

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - ocne.images.registry.destination
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 attributes:
   check_mode:
     support: full
@@ -80,6 +81,9 @@ notes:
   - skopeo unpacks OCI archives in E(TMPDIR), or C(/var/tmp).
 seealso:
   - module: ocne.images.ocne_ostree_archive
+  - name: containers-transports(5)
+    description: How references to images are written.
+    link: https://github.com/containers/image/blob/main/docs/containers-transports.5.md
 """
 
 EXAMPLES = r"""

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - ocne.images.oci
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 attributes:
   check_mode:
     support: full

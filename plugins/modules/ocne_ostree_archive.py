@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - ocne.images.registry.source
   - ocne.images.attributes
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 attributes:
   check_mode:
     support: full
@@ -105,6 +106,7 @@ requirements:
   - isal and deflate (Python packages), for speed
   - zstd, or Python's backports.zstd, for layers that are compressed with zstd
 seealso:
+  - module: ocne.images.ocne_image_push
   - module: ocne.images.ocne_boot_image
 """
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from tests.support.command import ROOT, run
 
@@ -49,26 +49,30 @@ class User:
 
     def command(self, *words: str) -> list[str]:
         """The command, to be run with the environment, as this user."""
-        return ["unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}", *words]
+        return [str(shutil.which("unshare")), "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}", *words]
 
     def virsh(self, *words: str) -> str:
         """What a command of virsh says."""
         return run(*self.command("virsh", "--quiet", "--connect", URI, *words), env=self.environment)
 
-    def start(self, module: str, params: dict[str, Any], check: bool = False, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, module: str, params: dict[str, Any], check: bool = False, environment: Optional[dict[str, str]] = None
+    ) -> subprocess.Popen[str]:
         """A module as this user; its result is what it prints."""
         words = self.command(sys.executable, "-m", "tests.support.module_call", module, *(["--check"] if check else []))
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(words, cwd=ROOT, env={**self.environment, **environment}, **pipes)
+        process = subprocess.Popen(words, cwd=ROOT, env={**self.environment, **(environment or {})}, **pipes)
         assert process.stdin is not None
         process.stdin.write(json.dumps(params))
         process.stdin.close()
         process.stdin = None
         return process
 
-    def call(self, module: str, params: dict[str, Any], check: bool = False, **environment: str) -> dict[str, Any]:
+    def call(
+        self, module: str, params: dict[str, Any], check: bool = False, environment: Optional[dict[str, str]] = None
+    ) -> dict[str, Any]:
         """The result of a module, which may be that it failed."""
-        output, _nothing = self.start(module, params, check, **environment).communicate()
+        output, _nothing = self.start(module, params, check, environment).communicate()
         result: dict[str, Any] = json.loads(output)
         return result
 
@@ -85,7 +89,7 @@ class User:
             "run/libvirt/",
             ".cache/libvirt/virtlogd",
             ".config/libvirt/storage/.",
-            ".cache/libvirt/qemu/capabilities",
+            ".cache/libvirt/qemu/cache/",
             ".cache/dconf",
         )
         return sorted(found + [str(path) for path in files if not str(path).startswith(daemon)])
@@ -96,6 +100,27 @@ class User:
         while contains not in self.virsh(*words):
             assert time.monotonic() < deadline, f"{' '.join(words)} never said {contains}"
             time.sleep(0.2)
+
+
+class Clusters:
+    """ocne_cluster with the provider libvirt, as an ordinary user."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.name = "c"
+        self.machine = "c-control-plane-1"
+        self.params: dict[str, Any] = {"provider": "libvirt", "name": self.name, "disk_size": 1, "wait_timeout": 600}
+
+    def __call__(self, check: bool = False, **options: Any) -> dict[str, Any]:
+        result = self.user.call("ocne_cluster", {**self.params, **options}, check)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    def message(self, environment: Optional[dict[str, str]] = None, **options: Any) -> str:
+        """What the module says when it fails, which it has to."""
+        result = self.user.call("ocne_cluster", {**self.params, **options}, environment=environment)
+        assert result.get("failed"), result
+        return str(result["msg"])
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from typing import Optional
 ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".cache/venvs"
 
+# QEMU and its UEFI firmware, for this machine's own architecture.
+_QEMU = ("qemu-efi-aarch64", "qemu-system-arm") if os.uname().machine == "aarch64" else ("ovmf", "qemu-system-x86")
 # Debian packages by purpose.
 PACKAGES = {
     "sample disks": ("dosfstools", "fdisk", "mtools", "ostree", "qemu-utils", "xfsprogs"),
@@ -31,13 +33,13 @@ PACKAGES = {
     "container images": ("skopeo", "zstd"),
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
-    "archive containers": ("containernetworking-plugins", "curl", "iptables", "nftables", "nginx-light", "ostree", "podman"),
+    "archive containers": ("containernetworking-plugins", "curl", "gnupg", "iptables", "nftables", "nginx-light", "ostree", "podman"),
     "a host with systemd": ("busybox-static", "crun", "mmdebstrap", "podman"),
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),
     "a Go toolchain": ("golang-go",),
     "Go programs with C": ("gcc", "libblkid-dev", "libc6-dev"),
-    "virtual machines": ("fdisk", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "mtools", "ovmf", "qemu-system-x86"),
+    "virtual machines": ("fdisk", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "mmdebstrap", "mtools", *_QEMU),
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.

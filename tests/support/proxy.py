@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An HTTP proxy that tunnels (CONNECT, RFC 9110, 9.3.6) for those who know its password, and notes to where."""
+"""An HTTP proxy that tunnels (CONNECT, RFC 9110, 9.3.6) and asks (GET, HEAD) for those who know its password, and notes where."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ _TOKEN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 @dataclass
 class Proxy:
-    """A running proxy. tunnels: of each that it has opened, the client's address, and where it leads to as 'HOST:PORT'."""
+    """A running proxy.
+
+    :param tunnels: of each that it has opened, the client's address, and where it leads to as 'HOST:PORT'.
+    :param asked: URLs of http that it was asked for.
+    """
 
     address: str
     tunnels: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -46,6 +51,14 @@ def serve(address: str = "127.0.0.1") -> Iterator[Proxy]:
             headers = [line.decode().strip() for line in iter(self.rfile.readline, b"\r\n")]
             if not any(header.lower() == f"proxy-authorization: basic {_TOKEN}".lower() for header in headers):
                 self.wfile.write(b'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="test"\r\n\r\n')
+            elif method in ("GET", "HEAD") and target.startswith("http://"):
+                proxy.asked.append(target)
+                host, _slash, path = target[len("http://") :].partition("/")
+                name, _colon, port = host.partition(":")
+                with socket.create_connection((name, int(port or 80)), timeout=30) as other:
+                    other.sendall(f"{method} /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+                    while data := other.recv(1 << 16):
+                        self.connection.sendall(data)
             elif method != "CONNECT":
                 self.wfile.write(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n")
             else:

@@ -108,7 +108,7 @@ def serve(*, auth: bool = False, tls: bool = False, address: str = "127.0.0.1") 
     with tempfile.TemporaryDirectory(prefix="registry-") as name:
         folder = Path(name)
         port = _free_port(address)
-        certificate = _make_certificate(folder, address) if tls else None
+        certificate = make_certificate(folder, address) if tls else None
         if auth:
             (folder / "htpasswd").write_text(run("htpasswd", "-nbB", USER, PASSWORD))
         (folder / "config.yml").write_text(_config(folder, f"{address}:{port}", auth, certificate))
@@ -143,7 +143,8 @@ def _config(folder: Path, place: str, auth: bool, certificate: Optional[Path]) -
     return "\n".join(lines) + "\n"
 
 
-def _make_certificate(folder: Path, address: str) -> Path:
+def make_certificate(folder: Path, address: str) -> Path:
+    """A key and a certificate for localhost and the address, which is its own authority; the certificate."""
     certificate = folder / "ca.crt"
     subject = ("-subj", "/CN=localhost", "-addext", f"subjectAltName=DNS:localhost,IP:{address}")
     key = ("-newkey", "rsa:2048", "-nodes", "-keyout", str(certificate.with_suffix(".key")))

@@ -14,7 +14,7 @@ from typing import Any, Optional
 from .. import _platform
 from .._containers.access import access
 from .._errors import OcneError
-from .._imagebuild.boot_image import check_bootable, extract_disk
+from .._imagebuild.boot_image import check_bootable, extract_disk, private_file
 from .._imagebuild.disk.qcow2_header import inspect_header
 from .._imagebuild.errors import BuildError
 from .._imagebuild.progress import Progress, silent
@@ -60,7 +60,7 @@ class BootDisk:
         cache = Path(self._params["cache_dir"]).expanduser()
         taken_out = cache / "disks" / f"{source.digest.partition(':')[2]}.qcow2"
         with making(taken_out, _LOCK_TIMEOUT, self._progress) as path:
-            with_image(source, cache, lambda image: extract_disk(image, path, self._progress), self._progress)
+            with_image(source, cache, lambda image: extract_disk(image, lambda: private_file(path), self._progress), self._progress)
             yield self._checked(path)
 
     def _checked(self, path: Path) -> Path:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 
-from .._errors import OcneError
 from .._files import locked
 from .._imagebuild.progress import Progress, silent
-from .manifest import digest_of, instance, is_index, layer_sizes, parse
+from .manifest import check_architecture, digest_of, instance, is_index, layer_sizes, parse
 from .reference import Reference
 from .skopeo import Skopeo, platform_options
 
@@ -50,9 +49,7 @@ def resolve(skopeo: Skopeo, reference: Reference, architecture: str) -> Resolved
         digest = str(instance(manifest, reference, architecture).get("digest"))
     else:
         digest, layers = digest_of(raw), layer_sizes(manifest)
-        found = parse(skopeo.config(reference, architecture), reference).get("architecture")
-        if found != architecture:
-            raise OcneError(f"{reference} is an image for {found}, not for {architecture}.", "Choose its architecture, or another image.")
+        check_architecture(parse(skopeo.config(reference, architecture), reference), reference, architecture)
     pinned = reference.at(digest) if reference.transport == "docker" else reference
     return Resolved(pinned, digest, architecture, layers)
 

@@ -44,7 +44,7 @@ def look(skopeo: Skopeo, reference: Reference, architecture: str | None) -> Foun
     :param architecture: which to take where there are several; None: that of this host.
     :raises OcneError: it is not there.
     """
-    raw = _manifest(skopeo, reference)
+    raw = manifest_at(skopeo, reference)
     manifest = parse(raw, reference)
     if not is_index(manifest):
         return Found(reference, digest_of(raw), media_type(manifest), "", sum(layer_sizes(manifest).values()))
@@ -57,7 +57,7 @@ def look(skopeo: Skopeo, reference: Reference, architecture: str | None) -> Foun
 
 def digest_at(skopeo: Skopeo, reference: Reference) -> str:
     """Digest of the manifest or index that is there; moves a few kilobytes."""
-    return digest_of(_manifest(skopeo, reference))
+    return digest_of(manifest_at(skopeo, reference))
 
 
 def content_at(skopeo: Skopeo, reference: Reference, architecture: str = "") -> str:
@@ -77,7 +77,8 @@ def compares_by_digest(source: Found, destination: Reference) -> bool:
     return keeps_manifest(source, destination) and destination.transport != "containers-storage"
 
 
-def _manifest(skopeo: Skopeo, reference: Reference) -> bytes:
+def manifest_at(skopeo: Skopeo, reference: Reference) -> bytes:
+    """The manifest or index that is there, byte for byte."""
     if reference.transport in ("oci", "oci-archive"):
         try:
             return read_manifest(reference)

@@ -71,6 +71,13 @@ def instance(index: dict[str, Any], reference: Reference, architecture: str) -> 
     raise OcneError(f"{reference} has no image for {architecture}; it has: {found}.", "Choose an architecture that the image has.")
 
 
+def check_architecture(configuration: dict[str, Any], reference: Reference, architecture: str) -> None:
+    """:raises OcneError: an image that is one for itself is for another architecture."""
+    found = configuration.get("architecture")
+    if found != architecture:
+        raise OcneError(f"{reference} is an image for {found}, not for {architecture}.", "Choose its architecture, or another image.")
+
+
 def content_digest(configuration: dict[str, Any]) -> str:
     """What identifies an image's contents, whatever format its manifest and configuration are written in: its layers by
     the digests of their uncompressed tars, and how it is run."""

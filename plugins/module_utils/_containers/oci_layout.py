@@ -34,22 +34,38 @@ def read_manifest(reference: Reference) -> bytes:
     :raises Unreadable: see there.
     :raises OcneError: it has another digest than the index says.
     """
-    path = cast(Path, reference.path)
-    files: _Files = _Folder(path) if reference.transport == "oci" else _Tar(path)
+    files = _files(reference)
     index = parse(files.read("index.json"), reference)
     entries = [entry for entry in index.get("manifests") or [] if isinstance(entry, dict)]
     if reference.name:
         entries = [entry for entry in entries if (entry.get("annotations") or {}).get(REF_NAME) == reference.name]
     if len(entries) != 1:
         raise Unreadable
-    digest = str(entries[0].get("digest"))
+    return _blob(files, reference, str(entries[0].get("digest")))
+
+
+def read_blob(reference: Reference, digest: str) -> bytes:
+    """A small blob of the layout: a manifest, a configuration.
+
+    :raises Unreadable: see there.
+    :raises OcneError: it has another digest.
+    """
+    return _blob(_files(reference), reference, digest)
+
+
+def _blob(files: _Files, reference: Reference, digest: str) -> bytes:
     algorithm, _colon, encoded = digest.partition(":")
     if algorithm != "sha256" or not encoded.isalnum():
         raise Unreadable
     raw = files.read(f"blobs/sha256/{encoded}")
     if digest_of(raw) != digest:
-        raise OcneError(f"{reference} is damaged: its manifest has the digest {digest_of(raw)}, not {digest}.", "Make or fetch it anew.")
+        raise OcneError(f"{reference} is damaged: a part of it has the digest {digest_of(raw)}, not {digest}.", "Make or fetch it anew.")
     return raw
+
+
+def _files(reference: Reference) -> _Files:
+    path = cast(Path, reference.path)
+    return _Folder(path) if reference.transport == "oci" else _Tar(path)
 
 
 class _Files(Protocol):

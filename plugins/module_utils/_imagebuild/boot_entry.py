@@ -27,6 +27,12 @@ def arguments(entry: str) -> list[str]:
     return [argument for line in _OPTIONS_LINE.finditer(entry) for argument in _ARGUMENT.findall(line.group(2))]
 
 
+def fields(entry: str) -> dict[str, str]:
+    """The entry's keys and values; a key's last value counts, 'options' is none of them."""
+    lines = (line.strip().partition(" ") for line in entry.replace("\t", " ").splitlines() if not line.lstrip().startswith("#"))
+    return {key: text.strip() for key, _space, text in lines if key and key != "options"}
+
+
 def value(entry: str, name: str) -> str | None:
     """The value of the last argument of that name, as the kernel takes it; None where there is none."""
     values = [argument.partition("=")[2] for argument in arguments(entry) if argument.startswith(f"{name}=")]

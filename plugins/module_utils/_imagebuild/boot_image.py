@@ -13,16 +13,15 @@ import os
 import posixpath
 import shutil
 import tarfile
-from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Callable, cast
 
 from .conversion import TIMESTAMP, Conversion, Options, plan_conversion
 from .disk.device import HostFile
+from .disk.engines import with_disk
 from .disk.gpt import EFI_SYSTEM, read_gpt
-from .disk.guestfs import GuestfsDisk
 from .disk.image import open_image
 from .disk.interface import Disk
 from .disk.native import open_native
@@ -36,8 +35,6 @@ from .streams import CHUNK
 DISK_FOLDER = "disk"
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _FICLONE = 0x40049409  # linux/fs.h
-
-_ENGINES: dict[str, Callable[[Path, bool], Disk]] = {"native": open_native, "guestfs": GuestfsDisk}
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def build(source: Image | Path, source_digest: str, options: Options, engine: st
             inspect_header(source)
             copy_file(source, output, progress)
         else:
-            extract_disk(source, output, progress)
+            extract_disk(source, lambda: private_file(output), progress)
             inspect_header(output)
         progress("changing the disk", 0, None)
         conversion, used, reason = convert(output, options, source_digest, engine)
@@ -81,18 +78,13 @@ def build(source: Image | Path, source_digest: str, options: Options, engine: st
 
 def convert(path: Path, options: Options, source_digest: str, engine: str) -> tuple[Conversion, str, str]:
     """Change the disk image in place. Returns what was changed, the engine, and why it was not the native one."""
-    reason = ""
-    for name in candidates(engine):
-        try:
-            with _ENGINES[name](path, True) as disk:
-                conversion = plan_conversion(disk, options, source_digest)
-                disk.apply(conversion.edits, TIMESTAMP)
-                return conversion, name, reason
-        except Unsupported as refusal:
-            if name == candidates(engine)[-1]:
-                raise
-            reason = str(refusal)
-    raise AssertionError("there is always a candidate")
+
+    def edit(disk: Disk) -> Conversion:
+        conversion = plan_conversion(disk, options, source_digest)
+        disk.apply(conversion.edits, TIMESTAMP)
+        return conversion
+
+    return with_disk(path, engine, True, edit)
 
 
 def preview(path: Path, options: Options, source_digest: str) -> dict[str, Any]:
@@ -121,29 +113,34 @@ def check_bootable(path: Path) -> None:
         raise BuildError(f"{path}: it has no EFI system partition.", "Give the disk image of a machine that boots by UEFI.")
 
 
-def candidates(engine: str) -> Sequence[str]:
-    """The engines to try, in order."""
-    return ("native", "guestfs") if engine == "auto" else (engine,)
+#: Opens the file that a disk is written to.
+Create = Callable[[], "AbstractContextManager[IO[bytes]]"]
 
 
-def extract_disk(image: Image, output: Path, progress: Progress = silent) -> None:
+class NoDisk(BuildError):
+    """The image holds no disk."""
+
+
+def extract_disk(image: Image, create: Create, progress: Progress = silent) -> None:
     """Write the image's disk/*.qcow2 to a file. The uppermost layer that has it counts, as in a running container.
 
-    :raises BuildError: there is none, or there are several.
+    :param create: called once a disk is found, before the layer that it comes from is wholly verified.
+    :raises NoDisk: there is none.
+    :raises BuildError: there are several, or a layer is damaged.
     """
     hidden: set[str] = set()
     for index in reversed(range(len(image.layers))):
-        found, gone = _extract_from_layer(image, index, hidden, output, progress)
+        found, gone = _extract_from_layer(image, index, hidden, create, progress)
         if found:
             return
         if _OPAQUE in gone:
             break
         hidden |= {name[len(_WHITEOUT) :] for name in gone}
-    raise BuildError(f"Image {image.digest} holds no {DISK_FOLDER}/*.qcow2 in its {len(image.layers)} layers.", "Choose an OCK boot image.")
+    raise NoDisk(f"Image {image.digest} holds no {DISK_FOLDER}/*.qcow2 in its {len(image.layers)} layers.", "Choose an OCK boot image.")
 
 
-def _extract_from_layer(image: Image, index: int, hidden: set[str], output: Path, progress: Progress) -> tuple[list[str], set[str]]:
-    """Names of disks found in the layer (the one is written to output), and names of its whiteouts in disk/."""
+def _extract_from_layer(image: Image, index: int, hidden: set[str], create: Create, progress: Progress) -> tuple[list[str], set[str]]:
+    """Names of disks found in the layer (the one is written), and names of its whiteouts in disk/."""
     found: list[str] = []
     gone: set[str] = set()
     with image.open_layer(index, progress) as layer:
@@ -159,13 +156,13 @@ def _extract_from_layer(image: Image, index: int, hidden: set[str], output: Path
                 found.append(name)
                 if len(found) > 1:
                     raise BuildError(f"Image {image.digest} holds several disks: {', '.join(found)}.", "Choose an OCK boot image.")
-                _write_member(layer, member, output)
+                _write_member(layer, member, create)
     return found, gone
 
 
-def _write_member(layer: tarfile.TarFile, member: tarfile.TarInfo, output: Path) -> None:
+def _write_member(layer: tarfile.TarFile, member: tarfile.TarInfo, create: Create) -> None:
     content = cast(IO[bytes], layer.extractfile(member))  # a regular file has content
-    with _create(output) as file:
+    with create() as file:
         while chunk := content.read(CHUNK):
             file.write(chunk)
         if file.tell() != member.size:
@@ -177,7 +174,7 @@ def copy_file(source: Path, output: Path, progress: Progress = silent) -> None:
 
     :raises BuildError: the source was changed meanwhile.
     """
-    with source.open("rb") as reader, _create(output) as writer:
+    with source.open("rb") as reader, private_file(output) as writer:
         before = os.fstat(reader.fileno())
         try:
             fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
@@ -203,7 +200,7 @@ def _copy_ranges(reader: int, writer: int, size: int, progress: Progress) -> Non
         shutil.copyfileobj(source, target, CHUNK)
 
 
-def _create(output: Path) -> Any:
+def private_file(output: Path) -> Any:
     """A new file that only its owner can read, at the place of what is there."""
     output.unlink(missing_ok=True)
     return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")

@@ -10,7 +10,8 @@ Objects are dicts, as kubectl shows them in JSON.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Callable, Optional, TypeVar
 
 from .._errors import OcneError
@@ -24,7 +25,9 @@ Object = dict[str, Any]
 #: What a build consists of.
 KINDS = ("Job", "Secret", "ConfigMap")
 _NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
-_CONFLICT, _MISSING, _FORBIDDEN = 409, 404, 403
+_CONFLICT, _MISSING, _FORBIDDEN, _UNKNOWN = 409, 404, 403, 401
+#: Seconds that an API server may take, once it answers, until it knows who may do what.
+_COMING_UP = 30.0
 
 
 class Cluster:
@@ -45,6 +48,8 @@ class Cluster:
         self.origin = origin
         #: Seconds to go on trying while the API server does not answer. Little, until there is something to lose.
         self.patience = 10.0
+        # When it last did not answer.
+        self._away = float("-inf")
         #: URL of the API server: what tells one cluster from another.
         self.server = str(client.configuration.host)
 
@@ -168,7 +173,7 @@ class Cluster:
         api = library("client")
         # stream() swaps a method of its ApiClient, which others may be using: it gets one of its own.
         core = api.CoreV1Api(api.ApiClient(self._client.configuration))
-        with doing(f"start {command[0]} in {namespace}/{pod}"):
+        with self._doing(f"start {command[0]} in {namespace}/{pod}"):
             connection = stream(
                 core.connect_get_namespaced_pod_exec,
                 pod,
@@ -218,12 +223,24 @@ class Cluster:
                 return None
             raise
 
+    @contextmanager
+    def _doing(self, what: str) -> Iterator[None]:
+        """doing(), and a server that has just come up is not believed to refuse: it does not know its roles yet."""
+        try:
+            with doing(what):
+                yield
+        except ClusterError as error:
+            if error.passing:
+                self._away = self._clock()
+            error.passing = error.passing or (error.status in (_UNKNOWN, _FORBIDDEN) and self._clock() - self._away < _COMING_UP)
+            raise
+
     def _try(self, what: str, call: Callable[[], T]) -> T:
         """Call until the API server answers."""
         deadline, pause = self._clock() + self.patience, 0.5
         while True:
             try:
-                with doing(f"{what} on the cluster at {self.server}"):
+                with self._doing(f"{what} on the cluster at {self.server}"):
                     return call()
             except ClusterError as error:
                 if not error.passing or self._clock() + pause > deadline:

@@ -16,6 +16,7 @@ from .manifest import BUILDER, REFUSALS
 Object = dict[str, Any]
 
 WAITING, RUNNING, REFUSED_BY, FAILED = "waiting", "running", "refused", "failed"
+NODES, NAMESPACE = "nodes", "namespace"
 
 #: Seconds that a trouble may last which often passes by itself, by what the kubelet calls it; others are 'waiting' for as long as it takes.
 _CONTAINER_TROUBLES = {
@@ -30,8 +31,9 @@ _CONTAINER_TROUBLES = {
     "CreateContainerError": 30.0,
     "RunContainerError": 10.0,
 }
-_POD_TROUBLES = {"FailedMount": 90.0, "FailedAttachVolume": 180.0, "FailedCreatePodSandBox": 60.0, "ProvisioningFailed": 60.0}
+_POD_TROUBLES = {"FailedMount": 90.0, "FailedAttachVolume": 180.0, "FailedCreatePodSandBox": 60.0}
 _UNSCHEDULABLE = 60.0
+_NO_VOLUME = 60.0
 #: Room comes and goes, and not everybody may see who holds it.
 _NO_ROOM = 300.0
 #: While an autoscaler brings up a node.
@@ -49,7 +51,7 @@ class Situation:
     :param patience: seconds after which a trouble that lasts counts as failure; None: no trouble.
     :param pod: name of the pod that this is about.
     :param container: the one that refused.
-    :param room: it lacks room, which other builds may hold.
+    :param lacks: it lacks room that other builds may hold, of the NODES or of the NAMESPACE's quota.
     """
 
     state: str
@@ -58,14 +60,14 @@ class Situation:
     patience: Optional[float] = None
     pod: str = ""
     container: str = ""
-    room: bool = False
+    lacks: str = ""
 
 
 def judge(job: Optional[Object], pods: Sequence[Object], events: Sequence[Object]) -> Situation:
     """How the build stands.
 
     :param pods: of the Job, the oldest first.
-    :param events: of the Job and of its newest pod.
+    :param events: of the Job, of its newest pod, and of that one's volume claim.
     """
     if job is None:
         return Situation(FAILED, "its Job was deleted by somebody else", "Run again.")
@@ -108,7 +110,7 @@ def _no_pod(events: Sequence[Object]) -> Situation:
     why = re.sub(r'^Error creating: pods "[^"]*" is ', "", refusals[-1])
     if "exceeded quota" in why:
         told = f"the namespace's quota does not allow its pod: {why}"
-        return Situation(FAILED, told, "Free some of it, have it raised, or set resources.", room=True)
+        return Situation(FAILED, told, "Free some of it, have it raised, or set resources.", lacks=NAMESPACE)
     if "PodSecurity" in why:
         return Situation(FAILED, f"the namespace's Pod Security does not allow its pod: {why}", "Choose another namespace.")
     if "limit" in why.lower() and "forbidden" in why:
@@ -166,10 +168,13 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
     if scheduled.get("status") == "False":
         scaling = any(event.get("reason") == "TriggeredScaleUp" for event in events)
         told = f"no node takes pod {name}: {str(scheduled.get('message') or scheduled.get('reason')).rstrip('.')}"
+        volume = next((str(each.get("message")) for each in reversed(events) if each.get("reason") == "ProvisioningFailed"), "")
+        if volume:
+            return Situation(WAITING, f"{told}: {volume.rstrip('.')}", "Check storage_class.", _NO_VOLUME, pod=name)
         hint = "Free some room, add a node, or change storage, resources, node_selector or tolerations."
-        room = "Insufficient" in told or "Too many pods" in told
-        patience = _SCALING if scaling else _NO_ROOM if room else _UNSCHEDULABLE
-        return Situation(WAITING, told, hint, patience, pod=name, room=room)
+        lacks = NODES if "Insufficient" in told or "Too many pods" in told else ""
+        patience = _SCALING if scaling else _NO_ROOM if lacks else _UNSCHEDULABLE
+        return Situation(WAITING, told, hint, patience, pod=name, lacks=lacks)
     for each in statuses:
         waiting = (each.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in _CONTAINER_TROUBLES:
@@ -177,7 +182,7 @@ def _starting(name: str, pod: Object, statuses: Sequence[Object], events: Sequen
     for event in reversed(events):
         if event.get("reason") in _POD_TROUBLES and event["involvedObject"].get("name") == name:
             told = f"pod {name} does not start: {str(event.get('message')).rstrip('.')} ({event['reason']})"
-            return Situation(WAITING, told, "Check the node, and the storage class.", _POD_TROUBLES[event["reason"]], pod=name)
+            return Situation(WAITING, told, "Check the node, and storage_class.", _POD_TROUBLES[event["reason"]], pod=name)
     running = [str(each["name"]) for each in statuses if _is_running(each)]
     return Situation(WAITING, f"pod {name} runs {running[0]}" if running else f"pod {name} is starting", pod=name)
 

@@ -23,6 +23,7 @@ MANAGED_BY = ("app.kubernetes.io/managed-by", "ocne.images")
 #: Where containers find the ConfigMap's files, the Secret's, and the room to work in.
 FILES, SECRETS, WORK = "/ocne/files", "/ocne/secrets", "/ocne/work"
 BUILDER = "build"
+_WORK_VOLUME = "work"
 #: Exit statuses by which a container says that another try would end no better: those of skopeo, and of Python.
 REFUSALS = (1, 2)
 #: Any number but 0 will do; this one is what images without root usually take.
@@ -149,6 +150,11 @@ def is_ours(thing: Object) -> bool:
     return (thing["metadata"].get("labels") or {}).get(MANAGED_BY[0]) == MANAGED_BY[1]
 
 
+def claim_name(pod: str) -> str:
+    """The claim of the volume that is made for a pod; its name is the cluster's rule."""
+    return f"{pod}-{_WORK_VOLUME}"
+
+
 def requests(placement: Placement) -> dict[str, str]:
     """What a pod asks of its node, as quantities."""
     return dict(_resources(placement)["requests"])
@@ -164,7 +170,7 @@ def _owned(build: Build, placement: Placement, owner: Object) -> Object:
 
 
 def _container(build: Build, step: Step, placement: Placement, secrets: bool) -> Object:
-    mounts = [{"name": "files", "mountPath": FILES, "readOnly": True}, {"name": "work", "mountPath": WORK}]
+    mounts = [{"name": "files", "mountPath": FILES, "readOnly": True}, {"name": _WORK_VOLUME, "mountPath": WORK}]
     if secrets:
         mounts.append({"name": "secrets", "mountPath": SECRETS, "readOnly": True})
     # Of all folders, only WORK can be written to.
@@ -206,7 +212,7 @@ def _texts(quantities: Optional[Mapping[str, Any]]) -> dict[str, str]:
 def _volumes(build: Build, placement: Placement) -> list[Object]:
     volumes = [
         {"name": "files", "configMap": {"name": build.name, "items": _items(build.files), "defaultMode": 0o444}},
-        {"name": "work", **_work(placement)},
+        {"name": _WORK_VOLUME, **_work(placement)},
     ]
     if build.secrets:
         volumes.append({"name": "secrets", "secret": {"secretName": build.name, "items": _items(build.secrets), "defaultMode": 0o440}})

@@ -10,15 +10,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from .._errors import OcneError
 from .._kubernetes_client import ClusterError
 from . import manifest
 from .cluster import KINDS, Cluster
-from .diagnosis import FAILED, REFUSED_BY, RUNNING, WAITING, Situation, judge
+from .diagnosis import FAILED, NODES, REFUSED_BY, RUNNING, WAITING, Situation, judge
 from .exec import RemoteProcess
-from .manifest import BUILDER, MANAGED_BY, Build, Placement, is_ours
+from .manifest import BUILDER, MANAGED_BY, Build, Placement, claim_name, is_ours
 from .receipts import RECEIPTS_FOLDER, Held, Receipt, settle
 from .room import check_room
 from .transfer import Progress
@@ -194,9 +194,9 @@ class Run:
         situation = judge({}, pods, []) if pods else None
         if situation and situation.state == RUNNING:
             return situation  # the usual case: one request
-        events = [event for each in (name, situation.pod if situation else "") if each for event in self._cluster.events(namespace, each)]
+        events = self._events(situation.pod if situation else "")
         situation = judge(self._cluster.job(namespace, name), pods, events)
-        if situation.room and self._others_build():
+        if situation.lacks and self._others_build(situation.lacks):
             return Situation(WAITING, f"other builds run, and this one waits: {situation.told}", pod=situation.pod)
         if situation.state == FAILED:
             raise self._error(situation)
@@ -205,11 +205,16 @@ class Run:
             raise StepRefused(self._error(situation).message, situation.container, log)
         return situation
 
-    def _others_build(self) -> bool:
-        """Whether other builds hold room, which they give back."""
-        mine = self._build.name
-        pods = self._cluster.builds(self._placement.namespace)
-        return any((pod["metadata"].get("labels") or {}).get("job-name") != mine and pod["spec"].get("nodeName") for pod in pods)
+    def _events(self, pod: str) -> list[dict[str, Any]]:
+        """What happened to the Job, to a pod of it, and to that one's volume claim."""
+        names = [self._build.name, *([pod] if pod else []), *([claim_name(pod)] if pod and self._placement.storage_class else [])]
+        return [event for each in names for event in self._cluster.events(self._placement.namespace, each)]
+
+    def _others_build(self, where: str) -> bool:
+        """Whether other builds hold room, of the nodes or of the namespace: they give it back."""
+        namespace, name = self._placement.namespace, self._build.name
+        pods = [pod for pod in self._cluster.builds(namespace) if where == NODES or pod["metadata"]["namespace"] == namespace]
+        return any(pod["metadata"]["labels"].get("job-name") != name and pod["spec"].get("nodeName") for pod in pods)
 
     def _error(self, situation: Situation) -> OcneError:
         return OcneError(f"The build {self._placement.namespace}/{self._build.name} did not succeed: {situation.told}.", situation.hint)

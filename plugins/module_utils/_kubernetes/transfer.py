@@ -123,7 +123,7 @@ class Transfers:
             try:
                 return attempt()
             except (ConnectionLost, ClusterError) as error:
-                if isinstance(error, ClusterError) and error.status in (401, 403):
+                if isinstance(error, ClusterError) and error.status in (401, 403) and not error.passing:
                     raise
                 problem = error
             if done() > before:

@@ -42,6 +42,7 @@ class Present:
 
     def plan(self) -> Plan:
         want = wanted(self._params, self._progress)
+        self._progress("looking at what is in the cloud", 0, None)
         place = place_of(self._clients, self._params)
         seen = observe(self._clients, compartment_id(self._clients, self._params["compartment"]), place, want)
         decision = decide(seen, want)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class ClusterConverter:
 
     def inside(self, *command: str) -> str:
         """What a command writes in the builder's container of the pod that runs."""
-        pod = self.cluster.wait_for_pod(self.namespace, is_building)["metadata"]["name"]
+        pod = self.cluster.wait_for_pod(self.namespace, is_building, 300)["metadata"]["name"]
         return self.cluster.kubectl("exec", "-n", self.namespace, pod, "-c", "build", "--", *command)
 
     def account(self, rules: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -97,12 +97,18 @@ def pod_registry(cluster: BuildCluster) -> Iterator[Registry]:
         yield running
 
 
+@contextmanager
+def converter(cluster: BuildCluster, folder: Path) -> Iterator[ClusterConverter]:
+    """A converter whose namespace enforces 'restricted'. Receipts are kept in the home folder; those of others are none of its own."""
+    with cluster.namespace("pod-security.kubernetes.io/enforce=restricted") as namespace, pytest.MonkeyPatch.context() as changed:
+        made = ClusterConverter(cluster, namespace, folder)
+        made.home.mkdir()
+        changed.setenv("HOME", str(made.home))
+        changed.delenv("KUBECONFIG", raising=False)
+        yield made
+
+
 @pytest.fixture
-def convert(cluster: BuildCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterConverter]:
-    with cluster.namespace("pod-security.kubernetes.io/enforce=restricted") as namespace:
-        converter = ClusterConverter(cluster, namespace, tmp_path)
-        converter.home.mkdir()
-        # Receipts are kept in the home folder; those of other tests are none of this one's.
-        monkeypatch.setenv("HOME", str(converter.home))
-        os.environ.pop("KUBECONFIG", None)
-        yield converter
+def convert(cluster: BuildCluster, tmp_path: Path) -> Iterator[ClusterConverter]:
+    with converter(cluster, tmp_path) as made:
+        yield made

@@ -7,17 +7,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes import diagnosis
 
-from tests.cluster.builder_cluster.conftest import ClusterConverter
+from tests.cluster.builder_cluster.conftest import ClusterConverter, converter
 from tests.support import cluster_accounts
-from tests.support.build_cluster import is_building
+from tests.support.build_cluster import BuildCluster, is_building
 from tests.support.network import free_port
 from tests.support.sample_disk import DiskSpec, boot_disk
 
@@ -28,10 +29,29 @@ def nothing_left(convert: ClusterConverter) -> Iterator[None]:
     assert convert.left() == [] and convert.files() == []
 
 
+@pytest.fixture(scope="module")
+def overflowing(cluster: BuildCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterConverter]:
+    with converter(cluster, tmp_path_factory.mktemp("overflowing")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full(overflowing: ClusterConverter) -> Iterator[subprocess.Popen[str]]:
+    """A run that pauses when it has sent more than its pod has asked room for."""
+    process = overflowing.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
+    overflowing.cluster.wait_for_pod(overflowing.namespace, is_building, 300)
+    while not overflowing.inside("find", "/ocne/work/sources", "-size", "+100M"):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGSTOP)
+    yield process
+    process.kill()
+    process.communicate()
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What often passes by itself counts as failure soon."""
-    for name in ("_UNSCHEDULABLE", "_NO_ROOM"):
+    for name in ("_UNSCHEDULABLE", "_NO_ROOM", "_NO_VOLUME"):
         monkeypatch.setattr(diagnosis, name, 1.0)
     for reason in ("ErrImagePull", "ImagePullBackOff"):
         monkeypatch.setitem(diagnosis._CONTAINER_TROUBLES, reason, 1.0)
@@ -118,15 +138,14 @@ def test_a_builder_image_that_cannot_be_pulled(convert: ClusterConverter) -> Non
 
 def test_an_image_that_cannot_convert(convert: ClusterConverter) -> None:
     (proxy, *_others) = convert.cluster.get("pods", "kube-system", "-l", "k8s-app=kube-proxy")
-    image = proxy["spec"]["containers"][0]["image"]
-    message = convert.message(builder_image=image)
-    assert "cannot start" in message and "python3" in message and image in message
+    message = convert.message(builder_image=proxy["spec"]["containers"][0]["image"])
+    assert "cannot start" in message and "python3" in message and "Choose another image" in message
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_storage_class_that_is_not_there(convert: ClusterConverter) -> None:
     message = convert.message(storage_class="nowhere")
-    assert "no node takes pod" in message and "nowhere" in message
+    assert 'storageclass.storage.k8s.io "nowhere" not found' in message and "Check storage_class" in message
 
 
 def test_out_of_memory(convert: ClusterConverter) -> None:
@@ -140,17 +159,12 @@ def test_a_deadline(convert: ClusterConverter) -> None:
     assert "took longer than it may" in message and "Raise wait_timeout" in message
 
 
-def test_more_storage_used_than_asked_for(convert: ClusterConverter) -> None:
-    """The kubelet looks every ten seconds: the run pauses, so that it finds the source in the pod."""
-    process = convert.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
-    convert.cluster.wait_for_pod(convert.namespace, is_building)
-    while not convert.inside("find", "/ocne/work/sources", "-size", "+100M"):
-        pass
-    os.kill(process.pid, signal.SIGSTOP)
+def test_more_storage_used_than_asked_for(full: subprocess.Popen[str], overflowing: ClusterConverter) -> None:
+    """The last test, so that the kubelet has had a look at the volume meanwhile, as it does once in a minute."""
     try:
-        convert.cluster.wait_for_pod(convert.namespace, lambda pod: pod["status"].get("reason") == "Evicted")
+        overflowing.cluster.wait_for_pod(overflowing.namespace, lambda pod: pod["status"].get("reason") == "Evicted", 300)
     finally:
-        os.kill(process.pid, signal.SIGCONT)
-    output, _errors = process.communicate(timeout=120)
-    message = json.loads(output)["msg"]
+        full.send_signal(signal.SIGCONT)
+    message = json.loads(full.communicate(timeout=300)[0])["msg"]
     assert "was evicted" in message and "exceeds" in message and "Raise storage" in message
+    assert overflowing.left() == []

@@ -45,9 +45,9 @@ def test_a_cluster_has_the_same_before_and_after(convert: ClusterConverter) -> N
     convert()
     assert "no disk image" in convert.message(source=str(no_disk(convert)))
     process = convert.start(force=True)
-    convert.cluster.wait_for_pod(convert.namespace, is_building)
+    convert.cluster.wait_for_pod(convert.namespace, is_building, 300)
     process.send_signal(signal.SIGINT)
-    assert "Ended by SIGINT" in json.loads(process.communicate(timeout=60)[0])["msg"]
+    assert "Ended by SIGINT" in json.loads(process.communicate(timeout=300)[0])["msg"]
     assert everything(convert) == before
 
 

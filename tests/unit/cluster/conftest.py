@@ -22,15 +22,22 @@ class Api:
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
         self.status: dict[str, int] = {}
+        self.messages: dict[int, str] = {}
         self.nodes: list[dict[str, Any]] = [node("worker")]
         self.forbidden: set[str] = set()
         self.reviewed: list[str] = []
         self.created: list[str] = []
+        self.tokens: list[str | None] = []
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        status = self.status.get(path, 200)
+        status = self.status.get(path.partition("?")[0], 200)
         if status != 200:
-            return status, {"kind": "Status", "status": "Failure", "reason": f"Reason{status}", "message": f"refused with {status}"}
+            return status, {
+                "kind": "Status",
+                "status": "Failure",
+                "reason": f"Reason{status}",
+                "message": self.messages.get(status, f"refused with {status}"),
+            }
         if path == "/version/":
             return 200, {"major": "1", "minor": "34", "gitVersion": "v1.34.4", **dict.fromkeys(_VERSION_FACTS, "")}
         if path == "/api/v1/nodes":
@@ -42,6 +49,7 @@ class Api:
             return 201, {"spec": body["spec"], "status": {"allowed": right not in self.forbidden}}
         if method == "POST":
             self.created.append(path)
+            return 201, body
         return 200, {"kind": "Namespace", "metadata": {"name": path.rpartition("/")[2]}}
 
 
@@ -59,6 +67,7 @@ def api() -> Iterator[Api]:
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            known.tokens.append(self.headers.get("Authorization"))
             status, answer = known.answer(self.command, self.path, json.loads(body or b"{}"))
             content = json.dumps(answer).encode()
             self.send_response(status)

@@ -131,6 +131,13 @@ def test_a_console_is_made_readable() -> None:
     assert provider.readable(raw).splitlines() == ["x"] * 25
 
 
+def test_a_console_tells_no_secret() -> None:
+    secrets = ("xty1r8.h715u3d7mayc5ze0", "259a4463f6105f844ee73035bae0608442a2bf3cc4d1fac21f9f4f809ac8a63d", "MIIEow")
+    said = f"kubeadm join h:6443 --token {secrets[0]}\n--certificate-key {secrets[1]}\n-----BEGIN RSA PRIVATE KEY-----\n{secrets[2]}\n"
+    shown = provider.readable(said.encode())
+    assert "kubeadm join h:6443" in shown and not any(secret in shown for secret in secrets)
+
+
 @pytest.mark.parametrize("said", [b"BdsDxe: No bootable option or device was found.\r\n", b"Press ESC in 5 seconds\r\nShell> "])
 def test_firmware_that_finds_nothing_to_boot_is_understood(said: bytes) -> None:
     assert provider._NOTHING_BOOTS.search(said)

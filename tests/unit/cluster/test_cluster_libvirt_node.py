@@ -173,7 +173,10 @@ def test_the_node_starts_its_cluster(tmp_path: Path) -> None:
     said, log, configuration = run_start_script(tmp_path)
     assert said.endswith("status 0")
     assert configuration == "10.0.0.5 v1.33.5\n"
-    assert f"kubeadm init --config {tmp_path}/etc/kubernetes/kubeadm.conf --upload-certs" in log
+    assert (
+        f"kubeadm init --config {tmp_path}/etc/kubernetes/kubeadm.conf --upload-certs --skip-token-print --skip-certificate-key-print"
+        in log
+    )
     assert log.index("systemctl enable --now crio.service") < len(log) - 1
 
 

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils import _kubernetes_client as kube
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
+from ansible_collections.ocne.images.plugins.module_utils._kubernetes.cluster import Cluster, open_cluster
+
+from tests.unit.cluster.conftest import Api
 
 pytest.importorskip("kubernetes")
 
@@ -54,6 +58,49 @@ def test_the_context_decides(tmp_path: Path) -> None:
     assert kube.connect(kube.Access("it", True, path)).configuration.host == "http://server:1"
     assert kube.name(kube.Access("it", True, path)) == "one"
     assert kube.name(kube.Access("it", True, path, "two")) == "two"
+
+
+def test_a_token_is_sent_wherever_it_comes_from(api: Api, tmp_path: Path) -> None:
+    path = str(write_kubeconfig(tmp_path / "k", api.url))
+    for access, token in (
+        (kube.Access("it", True, path), "secret"),
+        (kube.Access("it", True, path, overrides=(("api_key", "given"),)), "given"),
+        (kube.Access("it", True, overrides=(("host", api.url), ("api_key", "given"))), "given"),
+    ):
+        api.tokens.clear()
+        client = kube.connect(access)
+        for _time in range(3):  # the library loads it anew each time
+            kube.library().CoreV1Api(client).list_node()
+        assert api.tokens == [f"Bearer {token}"] * 3
+
+
+def test_a_process_that_may_not_be_started_is_a_refusal(api: Api) -> None:
+    api.status["/api/v1/namespaces/ns/pods/p/exec"] = 403
+    cluster = open_cluster({"host": api.url})
+    with pytest.raises(kube.ClusterError, match=r"Could not start true in ns/p: refused with 403 \(403 Reason403\)") as failed:
+        cluster.run("ns", "p", "build", ["true"])
+    assert failed.value.status == 403 and not failed.value.passing
+
+
+def test_a_server_that_comes_up_is_not_believed_to_refuse(api: Api) -> None:
+    path = "/apis/batch/v1/namespaces/ns/jobs/name"
+    later = [503, 403, 401, 200]
+
+    def pause(seconds: float) -> None:
+        clock.now += seconds
+        api.status[path] = later.pop(0)
+
+    clock = SimpleNamespace(now=0.0)
+    cluster = Cluster(kube.connect(kube.Access("it", True, overrides=(("host", api.url),))), "it", pause, lambda: clock.now)
+    api.status[path] = 403
+    with pytest.raises(kube.ClusterError, match="403"):
+        cluster.job("ns", "name")
+    api.status[path] = 502
+    assert cluster.job("ns", "name") and later == []
+    clock.now += 60
+    api.status[path] = 403
+    with pytest.raises(kube.ClusterError, match="403"):
+        cluster.job("ns", "name")
 
 
 def test_a_wrong_context_is_told_with_those_there_are(tmp_path: Path) -> None:

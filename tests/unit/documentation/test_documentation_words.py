@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from ansible.cli.playbook import PlaybookCLI
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.ocne.images.plugins.plugin_utils._progress.action import SWITCH
 
 from tests.support import documents
 from tests.support.command import ROOT
@@ -23,7 +25,12 @@ from tests.support.run_tests import TIERS
 
 FILES = documents.markdown_files()
 #: Programs of others in commands, with nothing to check here.
-OTHERS = {"antsibull-docs", "cat", "cp", "curl", "export", "ls", "oci", "pip", "podman", "pre-commit", "sha256sum", "skopeo", "sudo"}
+OTHERS = {
+    *("ansible-builder", "ansible-runner", "antsibull-docs", "awx", "cat", "cp", "curl", "docker", "export", "git", "kind", "kubectl"),
+    *("ls", "mkdir", "molecule", "oci", "pip", "podman", "pre-commit", "qemu-img", "sha256sum", "skopeo", "sudo", "virsh"),
+}
+#: Variables of playbooks and plugins.
+OF_NO_ROLE = {"ocne_images_hosts", SWITCH}
 ALL_OPTIONS = {name: option for role in documents.roles() for name, option in documents.role_options(role).items()}
 
 
@@ -41,7 +48,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_variables_exist(name: str) -> None:
-    known = {*ALL_OPTIONS, *documents.facts(), "ocne_images_hosts"}
+    known = {*ALL_OPTIONS, *documents.facts(), *OF_NO_ROLE}
     assert set(re.findall(r"\bocne_images_\w+", (ROOT / name).read_text("utf-8"))) <= known
 
 
@@ -50,7 +57,7 @@ def test_modules_roles_and_playbooks_exist(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     known = {path.stem for pattern in ("plugins/modules/ocne_*.py", "playbooks/*.yml") for path in ROOT.glob(pattern)}
     assert set(re.findall(r"\bocne\.images\.(\w+)", text)) <= {*known, *documents.roles(), "ocne", "ostree"}
-    assert set(re.findall(r"\b(ocne_(?!images_)\w+)", text)) <= known
+    assert set(re.findall(r"`(ocne_(?!images_)\w+)`", text)) <= known
 
 
 @pytest.mark.parametrize("block", documents.all_blocks("yaml"), ids=str)
@@ -68,12 +75,18 @@ def test_commands_can_be_given(block: Block) -> None:
             _check_playbook(words)
         elif program == "ansible-doc":
             assert not [word for word in arguments if word.startswith("ocne.images.") and not _exists(word)], words
+        elif program == "ansible":
+            module = arguments[arguments.index("-m") + 1]
+            options = yaml.safe_load(documents.python_documents(_module(module))["DOCUMENTATION"])["options"]
+            assert {word.partition("=")[0] for word in shlex.split(arguments[arguments.index("-a") + 1])} <= set(options), words
         elif program in ("ansible-galaxy", "ansible-vault"):
             assert arguments[0] in ("collection", "create", "edit", "encrypt_string"), words
         elif program == "ansible-builder":
             assert arguments[0] == "build" and (ROOT / arguments[arguments.index("-f") + 1]).exists(), words
         elif program == "./run-tests":
             assert set(_before_options(arguments)) <= set(TIERS), words
+        elif program.startswith(".cache/"):
+            pass  # made by a command before it
         elif program in ("./quickstart", "./release"):
             assert len(arguments) == (program == "./release"), words
         elif program == "python":
@@ -88,8 +101,11 @@ def _before_options(words: Sequence[str]) -> Sequence[str]:
 
 
 def _exists(name: str) -> bool:
-    last = name.rpartition(".")[2]
-    return (ROOT / f"plugins/modules/{last}.py").exists() or last in documents.roles()
+    return _module(name).exists() or name.rpartition(".")[2] in documents.roles()
+
+
+def _module(name: str) -> Path:
+    return ROOT / f"plugins/modules/{name.rpartition('.')[2]}.py"
 
 
 def _check_playbook(words: Sequence[str]) -> None:
@@ -105,7 +121,7 @@ def _check_playbook(words: Sequence[str]) -> None:
     name = playbook.rpartition(".")[2]
     assert (ROOT / f"playbooks/{name}.yml").exists(), words
     options = {key: option for role in documents.playbook_roles(name) for key, option in documents.role_options(role).items()}
-    _check({key: value for key, value in given.items() if key != "ocne_images_hosts"}, options)
+    _check({key: value for key, value in given.items() if key not in OF_NO_ROLE}, options)
 
 
 def _check(group: Mapping[str, Any], options: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild import layout as module
-from ansible_collections.ocne.images.plugins.module_utils._imagebuild.boot_image import extract_disk
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.boot_image import extract_disk, private_file
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError
 
 from tests.support.container_image import Layout
@@ -140,9 +140,9 @@ def test_the_disk_is_what_a_running_container_would_see(tmp_path: Path, layers: 
     read, output = image(tmp_path / "image", *layers), tmp_path / "out"
     if expected is None:
         with pytest.raises(BuildError, match="holds no disk"):
-            extract_disk(read, output)
+            extract_disk(read, lambda: private_file(output))
     else:
-        extract_disk(read, output)
+        extract_disk(read, lambda: private_file(output))
         assert output.read_bytes() == expected and output.stat().st_mode & 0o777 == 0o600
 
 
@@ -158,4 +158,4 @@ def test_a_disk_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     config = put(tmp_path, json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [digest]}}).encode())
     rewrite(tmp_path, layers=[{"digest": digest, "size": len(content)}], config={"digest": config, "size": 1})
     with pytest.raises(BuildError, match="is no regular file"):
-        extract_disk(module.read_image(tmp_path, tmp_path / "blobs"), tmp_path / "out")
+        extract_disk(module.read_image(tmp_path, tmp_path / "blobs"), lambda: private_file(tmp_path / "out"))

@@ -7,7 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.ocne.images.plugins.module_utils._kubernetes.diagnosis import FAILED, REFUSED_BY, RUNNING, WAITING, judge
+from ansible_collections.ocne.images.plugins.module_utils._kubernetes.diagnosis import (
+    FAILED,
+    NAMESPACE,
+    NODES,
+    REFUSED_BY,
+    RUNNING,
+    WAITING,
+    judge,
+)
 
 JOB: dict[str, Any] = {"status": {}}
 
@@ -51,7 +59,7 @@ def test_a_build_comes_up() -> None:
 def test_a_pod_that_the_namespace_refuses(message: str, told: str) -> None:
     situation = judge(JOB, [], [event("FailedCreate", message, "job")])
     assert situation.state == FAILED and told in situation.told and situation.hint
-    assert situation.room == ("quota" in told), "what other builds hold they give back"
+    assert situation.lacks == (NAMESPACE if "quota" in told else ""), "what other builds hold they give back"
 
 
 def test_an_admission_that_is_down_may_come_back() -> None:
@@ -63,9 +71,9 @@ def test_no_node_takes_it() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
     stuck = pod(phase="Pending", conditions=[condition])
     situation = judge(JOB, [stuck], [])
-    assert "no node takes pod p: 0/1 nodes: 1 Insufficient cpu" in situation.told and situation.patience and situation.room
+    assert "no node takes pod p: 0/1 nodes: 1 Insufficient cpu" in situation.told and situation.patience and situation.lacks == NODES
     condition["message"] = "0/1 nodes: 1 node(s) had untolerated taint."
-    assert not judge(JOB, [stuck], []).room
+    assert not judge(JOB, [stuck], []).lacks
     scaling = judge(JOB, [stuck], [event("TriggeredScaleUp", "pod triggered scale-up")])
     assert scaling.patience and scaling.patience > situation.patience
 
@@ -82,6 +90,11 @@ def test_an_image_that_cannot_be_pulled() -> None:
 
 
 def test_a_volume_that_does_not_come() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "message": "pod has unbound immediate PersistentVolumeClaims."}
+    unbound = judge(
+        JOB, [pod(phase="Pending", conditions=[condition])], [event("ProvisioningFailed", 'storageclass "x" not found', "p-work")]
+    )
+    assert 'PersistentVolumeClaims: storageclass "x" not found' in unbound.told and "storage_class" in unbound.hint
     situation = judge(JOB, [pod(phase="Pending")], [event("FailedMount", "timed out"), event("FailedMount", "of another", "q")])
     assert "pod p does not start: timed out (FailedMount)" in situation.told and situation.patience
 

@@ -34,6 +34,7 @@ class Api:
         self.refuses: set[str] = set()
         self.waiting: list[dict[str, Any]] = []
         self.others: list[dict[str, Any]] = []
+        self.happened: list[dict[str, Any]] = []
 
     def create(self, manifest: dict[str, Any]) -> None:
         what = f"create {manifest['kind']}"
@@ -61,7 +62,7 @@ class Api:
         return self.waiting + self.others
 
     def events(self, _namespace: str, _name: str) -> list[dict[str, Any]]:
-        return []
+        return self.happened
 
     def has_namespace(self, _name: str) -> bool:
         return True
@@ -141,11 +142,11 @@ def test_who_may_not_look_any_more_builds_elsewhere_all_the_same(api: Api, recei
         remove_abandoned(api)  # type: ignore[arg-type]
 
 
-def pod(job: str, node: str = "", labels: Any = None) -> dict[str, Any]:
+def pod(job: str, node: str = "", labels: Any = None, namespace: str = "ns") -> dict[str, Any]:
     condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
     requests = {"cpu": "1", "ephemeral-storage": "1Gi"}
     return {
-        "metadata": {"name": f"{job}-x", "labels": {"job-name": job, **(LABELS if labels is None else labels)}},
+        "metadata": {"name": f"{job}-x", "namespace": namespace, "labels": {"job-name": job, **(LABELS if labels is None else labels)}},
         "spec": {"nodeName": node, "containers": [{"resources": {"requests": requests}}]},
         "status": {"phase": "Pending", "conditions": [condition]},
     }
@@ -166,6 +167,22 @@ def test_room_that_other_builds_hold_is_waited_for(api: Api) -> None:
         with pytest.raises(OcneError, match="no node takes pod"):
             waiting.wait_until_running()
     assert clock.now > 1000, "when the other one is gone and there is still no room, something else is the matter"
+
+
+def test_a_quota_that_other_builds_use_up_is_waited_for_in_their_namespace_only(api: Api) -> None:
+    clock = Clock()
+    api.happened = [{"reason": "FailedCreate", "message": 'Error creating: pods "x" is forbidden: exceeded quota: q'}]
+    api.others = [pod("ocne-boot-image-2", "n"), pod("ocne-boot-image-3", "n", namespace="elsewhere")]
+
+    def wait(seconds: float) -> None:
+        clock.now += seconds
+        api.others = api.others[1:] if clock.now > 100 and len(api.others) > 1 else api.others
+
+    with run(api, clock) as waiting:
+        waiting._sleep = wait
+        with pytest.raises(OcneError, match="quota does not allow its pod"):
+            waiting.wait_until_running()
+    assert clock.now > 100
 
 
 def test_a_cluster_full_of_builds_has_room_and_one_full_of_others_has_not(api: Api) -> None:

@@ -18,10 +18,10 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.obj
     Commit,
     DirTree,
     FileHeader,
-    check_commitmeta,
     check_dirmeta,
     check_xattrs,
     read_commit,
+    read_commitmeta,
     read_dirtree,
     verify,
 )
@@ -96,9 +96,9 @@ def test_absurd_attributes_are_refused() -> None:
 
 
 def test_detached_metadata_is_a_dictionary() -> None:
-    check_commitmeta(A, encode("a{sv}", [("ostree.gpgsigs", Variant("aay", b"sig\x03"))]))
+    read_commitmeta(A, encode("a{sv}", [("ostree.gpgsigs", Variant("aay", b"sig\x03"))]))
     with pytest.raises(BuildError, match="commitmeta is malformed"):
-        check_commitmeta(A, b"no dictionary")
+        read_commitmeta(A, b"no dictionary")
 
 
 def test_an_objects_bytes_have_the_checksum_that_it_is_called_by() -> None:

@@ -38,10 +38,14 @@ DEFAULT_POOL = "images"
 _UPLOAD_TIMEOUT = 3600
 #: Seconds without a word after which a processor is taken for one that does not run.
 _SILENCE = 30
+#: Seconds within which firmware has said that it finds nothing to boot, on a slow and busy host, too.
+_FIRMWARE = 300
 _GIB = 1 << 30
 
 _PORT_TAKEN = re.compile(r"host forwarding rule|Address already in use", re.IGNORECASE)
 _NO_KVM = re.compile(r"kvm", re.IGNORECASE)
+#: A bootstrap token, a key in hex, and one in PEM.
+_TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|\b[0-9a-f]{64}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|\Z)", re.DOTALL)
 #: What UEFI firmware says when it has nothing to boot from.
 _NOTHING_BOOTS = re.compile(rb"No bootable option or device was found|Shell> |failed to load Boot0001 .* Not Found\W+$")
 
@@ -155,6 +159,7 @@ class Libvirt:
     def complete(self, receipt: Receipt, access: kube.Access, deadline: float) -> None:
         """Wait until the API server answers, and give the cluster its network, kube-proxy and DNS."""
         setup = Setup(access, self._interface)
+        firmware_works_until = time.monotonic() + _FIRMWARE
         while True:
             try:
                 return setup.advance()
@@ -163,7 +168,9 @@ class Libvirt:
                     raise OcneError(f"{_machine_name(receipt.name)} did not become a cluster in time. {error.message}", "") from error
                 self._progress(f"wait for {_machine_name(receipt.name)}", 0, None)
             self._check_alive(receipt)
-            time.sleep(3)
+            if time.monotonic() < firmware_works_until:
+                self._check_boots(receipt)
+            time.sleep(5)
 
     def last_words(self, receipt: Receipt) -> str:
         """The end of what the machine has said on its console, for people; '' where it has said nothing."""
@@ -320,13 +327,19 @@ class Libvirt:
         return False
 
     def _check_alive(self, receipt: Receipt) -> None:
-        """See that the machine still runs, and has found something to boot.
+        """See that the machine still runs.
 
-        :raises OcneError: it has not.
+        :raises OcneError: it does not.
         """
         state = (self._virsh.find("domstate", receipt.owned["uuid"]) or "gone").strip()
         if state != "running":
             raise OcneError(f"{_machine_name(receipt.name)} is {state} before its cluster was ready.", "")
+
+    def _check_boots(self, receipt: Receipt) -> None:
+        """See that the machine has found something to boot, by what its firmware says.
+
+        :raises OcneError: it has not.
+        """
         storage = Storage.find(self._virsh, Pool.of(receipt.owned["pool"]))
         name = receipt.owned["volumes"]["console"]
         if storage and name in storage.names() and _NOTHING_BOOTS.search(storage.read(name, last=1 << 12)):
@@ -338,7 +351,8 @@ def _machine_name(cluster: str) -> str:
 
 
 def readable(console: bytes, lines: int = 25) -> str:
-    """The last lines of what a machine has said on its console, without what moves a terminal's cursor."""
+    """The last lines of what a machine has said on its console, without what moves a terminal's cursor, and without tokens."""
     text = re.sub(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()].|[=>c])", "", console.decode(errors="replace")).replace("\r", "\n")
+    text = _TOKEN.sub("…", text)
     kept = ["".join(each for each in line if each.isprintable()).rstrip() for line in text.split("\n")]
     return "\n".join([line for line in kept if line][-lines:])

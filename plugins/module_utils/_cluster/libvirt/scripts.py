@@ -66,7 +66,7 @@ end() {{
 trap 'end $?' EXIT
 
 if [ "$ACTION" = init ]; then
-    kubeadm init --config "$config" --upload-certs
+    kubeadm init --config "$config" --upload-certs --skip-token-print --skip-certificate-key-print
 else
     kubeadm join --config "$config"
 fi

@@ -58,7 +58,8 @@ def _create(api: Any, manifest: Manifest) -> None:
             utils.create_from_dict(api, manifest, _request_timeout=kube.REQUEST_TIMEOUT)
         except utils.FailToCreateError as error:
             failure = error.api_exceptions[0]
-            if failure.status != 409:  # made by a request whose answer was lost
+            # Made by a request whose answer was lost. A service says that by the address that it has.
+            if failure.status != 409 and "already allocated" not in str(failure.body):
                 raise failure from error
 
 

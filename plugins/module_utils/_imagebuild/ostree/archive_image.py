@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import copy
-from datetime import datetime, timezone
 from typing import Any
 
 from ..layout import Image, blob_path
 from ..progress import Progress
 from ..streams import read_chunks
 from .layer_writer import LayerWriter
-from .objects import Commit
+from .objects import Commit, iso_time
 from .oci_archive import CONFIG_TYPE, MANIFEST_TYPE, OciArchive
 from .web_server import SERVED_AS, WebServer
 
@@ -60,7 +59,7 @@ def add_image(archive: OciArchive, base: Image, layer: LayerWriter, server: WebS
 
 def _config(base: Image, layer: LayerWriter, server: WebServer, labels: dict[str, str], commit: Commit) -> dict[str, Any]:
     config = copy.deepcopy(base.config)
-    created = datetime.fromtimestamp(commit.timestamp, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = iso_time(commit.timestamp)
     config["created"] = created
     config["rootfs"]["diff_ids"].append(layer.diff_id)
     run = config.setdefault("config", {})

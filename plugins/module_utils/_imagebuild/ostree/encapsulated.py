@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 from ..errors import BuildError
 from ..layout import Image
@@ -76,6 +76,26 @@ def check_encapsulated(image: Image) -> None:
             "what they change cannot be put into an ostree archive.",
             "Choose the image it was derived from.",
         )
+
+
+def describe_encapsulated(config: Mapping[str, Any], layers: Mapping[str, int]) -> dict[str, Any]:
+    """What the image's labels say of the commit in it, as plain values.
+
+    :param config: the image's configuration.
+    :param layers: sizes by digest.
+    :returns: 'format', 'commit', 'version', 'date', 'kernel', 'layers' and their 'size' in bytes; '' for what it does not say.
+    """
+    run = config.get("config")
+    labels = (run.get("Labels") if isinstance(run, dict) else None) or {}
+    return {
+        "format": "encapsulated",
+        "commit": str(labels.get(COMMIT_LABEL, "")),
+        "version": str(labels.get("org.opencontainers.image.version", "")),
+        "date": str(config.get("created", "")),
+        "kernel": str(labels.get("ostree.linux", "")),
+        "layers": len(layers),
+        "size": sum(layers.values()),
+    }
 
 
 def read_objects(image: Image, take: Callable[[EncapsulatedObject, TarStream], None], progress: Progress) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import stat
 import struct
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from ..errors import BuildError
 from .gvariant import Variant, decode
@@ -72,6 +73,8 @@ class Commit:
     :param meta: checksum of the root's dirmeta object.
     :param timestamp: seconds since the epoch.
     :param version: its metadata's 'version'; '' where there is none.
+    :param kernel: its metadata's 'ostree.linux', the kernel's version; '' where there is none.
+    :param parent: checksum of the commit before it; '' where there is none.
     """
 
     checksum: str
@@ -81,6 +84,8 @@ class Commit:
     timestamp: int
     subject: str
     version: str
+    kernel: str = ""
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,20 +115,30 @@ def corrupted(checksum: bytes, kind: str, found: bytes) -> BuildError:
 def read_commit(checksum: bytes, data: bytes) -> Commit:
     """:raises BuildError: it is no well-formed commit."""
     try:
-        metadata, _parent, _related, subject, _body, timestamp, tree, meta = decode("(a{sv}aya(say)sstayay)", data)
+        metadata, parent, _related, subject, _body, timestamp, tree, meta = decode("(a{sv}aya(say)sstayay)", data)
         if len(tree) != 32 or len(meta) != 32:
             raise ValueError("its root is not named by checksums")
         if timestamp > _LATEST:
             raise ValueError("its time is beyond the calendar")
     except ValueError as error:
         raise _malformed(checksum, COMMIT, error) from error
-    return Commit(checksum.hex(), len(data), tree, meta, timestamp, subject, _string(dict(metadata).get("version")))
+    said = dict(metadata)
+    version, kernel = _string(said.get("version")), _string(said.get("ostree.linux"))
+    return Commit(checksum.hex(), len(data), tree, meta, timestamp, subject, version, kernel, parent.hex())
 
 
-def check_commitmeta(checksum: bytes, data: bytes) -> None:
-    """:raises BuildError: it is no dictionary of detached metadata."""
+def iso_time(timestamp: int) -> str:
+    """Seconds since the epoch as '2026-11-23T08:00:00Z'."""
+    return datetime.fromtimestamp(timestamp, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_commitmeta(checksum: bytes, data: bytes) -> dict[str, Variant]:
+    """Detached metadata, such as signatures.
+
+    :raises BuildError: it is no dictionary.
+    """
     try:
-        decode("a{sv}", data)
+        return dict(decode("a{sv}", data))
     except ValueError as error:
         raise _malformed(checksum, COMMITMETA, error) from error
 

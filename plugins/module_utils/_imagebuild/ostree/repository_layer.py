@@ -25,9 +25,9 @@ from .objects import (
     FILE,
     METADATA_LIMIT,
     Commit,
-    check_commitmeta,
     check_dirmeta,
     read_commit,
+    read_commitmeta,
     read_dirtree,
     verify,
 )
@@ -109,7 +109,7 @@ class _Intake:
         if self._commit is None or found.checksum.hex() != self._commit.checksum or self._has_commitmeta:
             raise self._broken(f"{found.name} is in it twice, or belongs to no commit in it")
         data = stream.content(METADATA_LIMIT)
-        check_commitmeta(found.checksum, data)
+        read_commitmeta(found.checksum, data)
         self._has_commitmeta = True
         self._writer.add_read(found, data)
 

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Listens to a module while it runs, and ends it when the run is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Any, Callable, NoReturn, Optional, Protocol
+
+from ...module_utils._progress import State
+from .teller import Teller
+
+#: Seconds before the first look at a module, and between looks at last. Each is a command on its host.
+_FIRST_LOOK, _LOOKS = 1.0, 5.0
+_TICK = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """The user or the system ends the run. No Exception, so that nothing takes it for a failure of the module."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Module(Protocol):
+    """The module that runs."""
+
+    def read(self) -> Optional[State]:
+        """How far it is."""
+
+    def end(self) -> None:
+        """Have it clean up, and wait for it."""
+
+
+class Listener:
+    """A context manager around the run of a module. Left by an exception, it ends the module, and waits until it has cleaned up.
+
+    :param teller: None: nothing is to be said.
+    :param say: is given each line.
+    """
+
+    def __init__(self, module: Module, teller: Optional[Teller], say: Callable[[str], None]) -> None:
+        self._module, self._teller, self._say = module, teller, say
+        self._over = threading.Event()
+        self._heard: Optional[tuple[State, float]] = None
+        self._parent = os.getppid()
+        self._handlers: dict[int, Any] = {}
+        self._threads = [self._thread(self._tick)] + ([self._thread(self._listen)] if teller else [])
+
+    def __enter__(self) -> Listener:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, self._interrupt)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._threads[0].join()  # no line comes after the result; who listens may still wait for an answer
+        # An ordinary error is one of the connection, mostly: nothing may have been begun.
+        if error is not None and (self._heard or not isinstance(error, Exception)):
+            self._module.end()
+        if not isinstance(error, Interrupted):
+            self._restore()
+
+    def take_effect(self, interrupted: Interrupted) -> None:
+        """What the signal would have done at once."""
+        self._restore()
+        os.kill(os.getpid(), interrupted.number)
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
+        # The controller sends several, and none may break off the wait for the module. Not SIG_IGN: Python complains of a
+        # signal that has arrived already.
+        for each in self._handlers:
+            signal.signal(each, lambda _number, _frame: None)
+        raise Interrupted(number)
+
+    @staticmethod
+    def _thread(work: Callable[[], None]) -> threading.Thread:
+        # ansible-core knows by the context which task it works on.
+        return threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+
+    def _listen(self) -> None:
+        pause = _FIRST_LOOK
+        while not self._over.wait(pause):
+            with contextlib.suppress(Exception):  # the connection; the run itself will tell
+                state = self._module.read()
+                if state:
+                    self._heard = state, time.monotonic()
+                    pause = min(pause * 1.5, _LOOKS)
+
+    def _tick(self) -> None:
+        heard = None
+        while not self._over.wait(_TICK):
+            if os.getppid() != self._parent:
+                os.kill(os.getpid(), signal.SIGTERM)  # the controller is gone, and could not say so
+                return
+            if not self._teller:
+                continue
+            if self._heard and self._heard is not heard:
+                heard = self._heard
+                self._teller.observe(*heard)
+            line = self._teller.line(time.monotonic())
+            if line:
+                with contextlib.suppress(Exception):
+                    self._say(line)

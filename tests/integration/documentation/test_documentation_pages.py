@@ -1,0 +1,136 @@
+# Copyright (c) 2026, ocne.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tutorials and how-to pages as a reader works through them: files as they are printed, commands word for word.
+
+The references to Oracle's registry stay as they are: registries.conf leads them to a registry on this machine, as the
+page on mirrors tells. Oracle Cloud is the endpoint of tests/support, named by an inventory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.ocne.images.plugins.module_utils._platform import ARCHITECTURES
+
+from tests.support import documents, registry
+from tests.support.collection import collections_path
+from tests.support.documents import Block
+from tests.support.nginx_image import write_nginx_image
+from tests.support.oci_endpoint import Endpoint
+from tests.support.ostree_image import CHUNKED
+from tests.support.registry import Registry
+from tests.support.sample_disk import SMALL
+from tests.support.sample_image import write_layout
+
+SERVICES = ("compute", "identity", "object_storage", "work_requests")
+#: What the machine has already: ./run-tests has installed it.
+INSTALLATION = re.compile(r"^(ansible-galaxy collection|pip|sudo) ")
+
+
+class Reader:
+    """Somebody at a terminal, in a home folder of their own."""
+
+    def __init__(self, home: Path, cloud: Endpoint) -> None:
+        self.home = home
+        self.cloud = cloud
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ocne_images_oci_endpoints": dict.fromkeys(SERVICES, cloud.url),
+        }
+        (home / "inventory.json").write_text(json.dumps({"all": {"hosts": {"localhost": variables}}}))
+
+    def _write(self, block: Block) -> None:
+        """Write a block that says in its first line what file it is; others are for looking at."""
+        named = re.match(r"# ([\w-]+\.yml)", block.text)
+        if named:
+            (self.home / named.group(1)).write_text(self._here(block.text))
+
+    def _here(self, text: str) -> str:
+        """The text with the reader's own medium."""
+        return text.replace("/media/usb", str(self.home / "medium"))
+
+    def _run(self, command: str) -> str:
+        """What the command prints; it has to succeed."""
+        environment = {
+            **os.environ,
+            "HOME": str(self.home),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
+            "ANSIBLE_INVENTORY": str(self.home / "inventory.json"),
+            "ANSIBLE_NOCOLOR": "1",
+            "OCI_CONFIG_FILE": str(self.cloud.config_file),
+        }
+        shell = ["bash", "-euo", "pipefail", "-c", command]
+        result = subprocess.run(
+            shell, cwd=self.home, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        return result.stdout
+
+    def read(self, name: str) -> Iterator[str]:
+        """Work through a page; gives what each of its commands printed, before it goes on."""
+        for block in documents.blocks(name):
+            if block.language == "yaml":
+                self._write(block)
+            for line in block.text.replace("\\\n", " ").splitlines() if block.language == "sh" else ():
+                if not INSTALLATION.match(line):
+                    yield self._run(self._here(line))
+
+
+@pytest.fixture
+def oracle(tmp_path: Path) -> Iterator[Registry]:
+    """A registry with what is fetched by default."""
+    layout, nginx = tmp_path / "ock", tmp_path / "nginx"
+    write_layout(layout, architectures=("amd64", "arm64"))
+    write_nginx_image(nginx)
+    with registry.serve() as running:
+        running.push(f"oci:{layout}:{SMALL.version}", "olcne/ock:1.33")
+        running.push(f"oci-archive:{CHUNKED}", "olcne/ock-ostree:1.33")
+        running.push(f"oci:{nginx}:latest", "library/nginx:stable-alpine")
+        yield running
+
+
+@pytest.fixture
+def reader(tmp_path: Path, oracle: Registry) -> Iterator[Reader]:
+    home = tmp_path / "home"
+    configuration = home / ".config/containers/registries.conf"
+    configuration.parent.mkdir(parents=True)
+    with configuration.open("w") as file:
+        for prefix in ("container-registry.oracle.com", "docker.io"):
+            file.write(f'[[registry]]\nprefix = "{prefix}"\nlocation = "{oracle.host}"\ninsecure = true\n')
+    with Endpoint(tmp_path / "cloud") as cloud:
+        cloud.add_compartment("team/images")
+        yield Reader(home, cloud)
+
+
+def test_tutorial_for_the_terminal(reader: Reader) -> None:
+    made, listed, looked, imported, again, shown = reader.read("docs/tutorials/terminal.md")
+    architecture = ARCHITECTURES[platform.machine()]
+    assert "changed=1 " in made
+    assert {f"boot.qcow2-1.33-{architecture}.oci{suffix}" for suffix in ("", ".build.json")} <= set(listed.split())
+    assert "would be imported as ock-1.33-arm64" in looked
+    assert "changed=0" not in imported and "failed=0" in imported
+    assert "changed=0 " in again
+    images = {image.document["displayName"]: image.document["id"] for image in reader.cloud.images.by_id.values()}
+    assert set(images) == {"ock-1.33-amd64", "ock-1.33-arm64"}
+    assert all(identifier in shown for identifier in images.values())
+
+
+def test_images_are_carried_to_where_no_registry_is(reader: Reader, oracle: Registry) -> None:
+    (reader.home / "medium").mkdir()
+    page = reader.read("docs/how-to/air-gapped.md")
+    assert "changed=3 " in next(page)
+    oracle.stop()
+    boot_image, archive = page
+    assert "changed=1 " in boot_image and "changed=1 " in archive
