@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - ocne.images.attributes
   - ocne.images.attributes.info_module
   - ocne.images.attributes.actiongroup_ocne
+  - ocne.images.attributes.progress
 options:
   source:
     description:
