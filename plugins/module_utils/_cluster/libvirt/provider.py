@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 
 from ... import _kubernetes_client as kube
 from ... import _platform
@@ -137,7 +137,7 @@ class Libvirt:
         storage = Storage.open(self._virsh, Pool.of(owned["pool"]))
         owner = None if self._virsh.is_session and os.geteuid() else self._host.owner
         address = host.api_address(self._virsh)
-        with self._base(storage, owned["base"]):
+        with self._base(storage, owned["base"], owner):
             config = ignition.ignition_config(self._node(receipt, address))
             storage.create(Volume(volumes["ignition"], len(config), owner=owner))
             storage.write(volumes["ignition"], config)
@@ -255,7 +255,7 @@ class Libvirt:
         )
 
     @contextlib.contextmanager
-    def _base(self, storage: Storage, name: str) -> Iterator[None]:
+    def _base(self, storage: Storage, name: str, owner: Optional[tuple[int, int]]) -> Iterator[None]:
         """The boot image in the pool, uploaded where it is missing, and not removed by another run while the block lasts."""
         with locked(receipts.path(name), _UPLOAD_TIMEOUT):
             if name in storage.names() and not storage.is_image(name):
@@ -270,7 +270,7 @@ class Libvirt:
                             f"may take {needed / _GIB:.1f} GiB.",
                             "Free some, or set disk_size.",
                         )
-                    storage.create(Volume(name, size))
+                    storage.create(Volume(name, size, owner=owner))
                     storage.upload_image(name, path, self._progress)
                 if name not in storage.names() or not storage.is_image(name):
                     raise OcneError(f"The volume {name} is no qcow2 image after its upload.", "Run again.")

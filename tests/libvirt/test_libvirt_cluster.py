@@ -4,7 +4,8 @@
 
 """The whole life of a libvirt cluster, as an ordinary user has it: a stand-in of the OCK boot image boots, and builds.
 
-Where KVM does not work, its processor is emulated: one cluster serves all that needs one, in order.
+It runs by name only (./run-tests libvirt). Where KVM does not work, the processor is emulated, and on a machine that has
+more to do than this, etcd, the API server and kubelet miss each other's deadlines for longer than any test may wait.
 """
 
 from __future__ import annotations
