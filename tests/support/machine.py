@@ -34,6 +34,7 @@ PACKAGES = {
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
     "archive containers": ("containernetworking-plugins", "curl", "gnupg", "iptables", "nftables", "nginx-light", "ostree", "podman"),
+    "a host over SSH": ("openssh-client", "openssh-server"),
     "a host with systemd": ("busybox-static", "crun", "mmdebstrap", "podman"),
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),
@@ -43,7 +44,7 @@ PACKAGES = {
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.
-SERVICES = {"docker-registry": "docker-registry.service", "nginx-light": "nginx.service"}
+SERVICES = {"docker-registry": "docker-registry.service", "nginx-light": "nginx.service", "openssh-server": "ssh.service"}
 
 CORES = ("2.17", "2.18", "2.19")
 # The Python versions that can run each ansible-core as its controller.

@@ -53,6 +53,7 @@ class PlaybookRun:
                     "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
                     "ANSIBLE_NOCOLOR": "1",
                     "ANSIBLE_DEPRECATION_WARNINGS": "0",
+                    "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder),
                     **environment,
                 },
                 stdin=subprocess.DEVNULL,

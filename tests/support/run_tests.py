@@ -57,6 +57,7 @@ TIERS = {
             "container images",
             "a registry",
             "archive containers",
+            "a host over SSH",
             "a host with systemd",
             "the engine guestfs",
             "the disk engine",

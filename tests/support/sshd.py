@@ -23,7 +23,7 @@ from tests.support.network import free_port
 def serve(folder: Path) -> Iterator[dict[str, Any]]:
     """A server that lives as long as the context; the variables of an Ansible host that is reached through it.
 
-    :param folder: for keys and connections; short, as the paths of sockets are.
+    :param folder: for its keys.
     """
     port = free_port()
     for name in ("host", "user"):
@@ -44,7 +44,7 @@ def serve(folder: Path) -> Iterator[dict[str, Any]]:
             "ansible_user": getpass.getuser(),
             "ansible_ssh_private_key_file": str(folder / "user"),
             "ansible_ssh_common_args": f"-F none -o UserKnownHostsFile={known} -o IdentitiesOnly=yes",
-            "ansible_control_path_dir": str(folder),
+            "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=5s",
         }
     finally:
         server.terminate()
@@ -63,6 +63,7 @@ def _config(folder: Path, port: int) -> str:
         f"UsePAM {'yes' if _is_locked() else 'no'}",
         "Subsystem sftp internal-sftp",
         "MaxStartups 100",
+        "MaxSessions 100",  # many connections share one
     ]
     return "\n".join(lines) + "\n"
 
