@@ -20,6 +20,8 @@ from tests.support import sshd
 from tests.support.sample_disk import SMALL, boot_disk
 
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+#: Variables of a host where tasks are another user's, who is not root.
+BY_SU = {"ansible_become": True, "ansible_become_method": "su", "ansible_become_user": "daemon", "ansible_become_flags": "-s /bin/sh"}
 
 
 class Stage:
