@@ -88,3 +88,24 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         printed = play("create_oci_image", tmp_path, cloud, "-vvv", ocne_images_proxy={"http": "http://user:canary@proxy.example.com"})
         invocation = printed.partition('"invocation"')[2]
         assert invocation and "canary" not in invocation
+
+
+def test_a_fleet_is_made_and_told_in_a_table(tmp_path: Path) -> None:
+    versions, architectures = ["1.33", "1.32"], ["amd64", "arm64"]
+    with Endpoint(tmp_path / "cloud") as cloud:
+        cloud.add_compartment("team/images")
+        for options, state in ((("--check",), "changed"), ((), "changed"), ((), "ok")):
+            printed = play(
+                *("create_fleet", tmp_path, cloud, *options),
+                ocne_images_kubernetes_versions=versions,
+                ocne_images_architectures=architectures,
+                ocne_images_providers=["oci", "olvm"],
+            )
+            assert "failed=0" in printed, printed[-3000:]
+            for version in versions:
+                for architecture in architectures:
+                    path = f"{tmp_path}/.ocne/images/boot.qcow2-{version}-{architecture}"
+                    assert f"{version:8} {architecture:6} olvm  {state:8} {path}.olvm" in printed
+                    imported = f"{path}.oci" if options else "ocid1.image."
+                    assert f"{version:8} {architecture:6} oci   {state:8} {imported}" in printed
+                    assert Path(f"{path}.olvm").exists() is not bool(options)
