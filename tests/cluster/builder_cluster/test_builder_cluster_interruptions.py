@@ -75,7 +75,7 @@ def test_a_pod_that_is_deleted_twice(larger: ClusterConverter) -> None:
 
 def test_an_api_server_that_is_killed_in_both_directions(larger: ClusterConverter) -> None:
     process = larger.start()
-    for moment in (lambda: larger.inside("find", "/ocne/work/sources", "-size", "+8M"), lambda: is_fetching(larger)):
+    for moment in (lambda: larger.inside("find", "/ocne/work", "-path", "*/sources/*", "-size", "+8M"), lambda: is_fetching(larger)):
         wait_until(moment, process)
         on_node(larger, "pkill", "-KILL", "kube-apiserver")
     assert result(process)["sha256"] == larger.local()["sha256"]

@@ -40,7 +40,7 @@ def full(overflowing: ClusterConverter) -> Iterator[subprocess.Popen[str]]:
     """A run that pauses when it has sent more than its pod has asked room for."""
     process = overflowing.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
     overflowing.cluster.wait_for_pod(overflowing.namespace, is_building, 300)
-    while not overflowing.inside("find", "/ocne/work/sources", "-size", "+100M"):
+    while not overflowing.inside("find", "/ocne/work", "-path", "*/sources/*", "-size", "+100M"):
         time.sleep(0.1)
     process.send_signal(signal.SIGSTOP)
     yield process
