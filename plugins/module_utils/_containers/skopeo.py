@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ from .watching import run_watched
 
 #: An architecture's own manifest, image indexes and manifest lists; nothing larger is one.
 OUTPUT_LIMIT = 8 << 20
+#: No program takes so high a number for an open file of its own.
+_FIRST_FILE = 64
 #: Seconds before another try: 1, 2, 4, … up to this.
 LONGEST_PAUSE = 30
 
@@ -158,7 +161,12 @@ def _connection(ends: Sequence[End]) -> Iterator[_Connection]:
 @contextmanager
 def _file_in_memory(content: bytes) -> Iterator[int]:
     """An open file without a name, which Linux removes with the last process that has it open."""
-    file = os.memfd_create("credentials")
+    opened = os.memfd_create("credentials")
+    try:
+        # Where skopeo runs itself again in a user namespace, it gives the next numbers after standard error to files of its own.
+        file = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _FIRST_FILE)
+    finally:
+        os.close(opened)
     try:
         os.write(file, content)
         yield file

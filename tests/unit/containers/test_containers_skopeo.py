@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,19 @@ def test_each_side_is_reached_in_its_own_way(monkeypatch: pytest.MonkeyPatch, tm
     assert "--dest-authfile" in arguments
     assert "--src-authfile" not in arguments
     assert "canary" not in arguments
+
+
+OPENS_FILES = """#!{python}
+import os, sys
+for number in range(3, 40):
+    os.dup2(os.open("/dev/null", os.O_RDONLY), number)
+print(*(open(word.partition("=")[2]).read() for word in sys.argv if word.startswith("--authfile=")))
+"""
+
+
+def test_password_is_not_in_the_way_of_files_of_skopeos_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For containers-storage it runs itself again where the user is not root, with pipes at the first numbers."""
+    (tmp_path / "skopeo").write_text(OPENS_FILES.format(python=sys.executable))
+    (tmp_path / "skopeo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert b"registry.example.com" in Skopeo(Access(username="u", password="p")).manifest(DEST)
