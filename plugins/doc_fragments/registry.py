@@ -13,7 +13,8 @@ class ModuleDocFragment:
 options:
   authfile:
     description:
-      - File with credentials for registries, as described in containers-auth.json(5).
+      - File with credentials for registries, as described in containers-auth.json(5). If the value is not specified, the value of the
+        environment variable E(OCNE_IMAGES_AUTHFILE) is used.
       - Default is the user's own, as C(podman login) writes it; E(REGISTRY_AUTH_FILE) names another.
     type: path
   password:

@@ -37,7 +37,8 @@ class Tier:
     :param purposes: of the packages that they need (machine.PACKAGES).
     :param spread: pytest-xdist's options, where several processes run them at a time.
     :param as_root: whether they need root (through sudo where the user is not).
-    :param by_name: run only where it is asked for: these tests build Kubernetes where no node image can be pulled, or emulate a processor.
+    :param by_name: run only where it is asked for: these tests build Kubernetes where no node image can be pulled, emulate a processor,
+        or build an image of many packages.
     """
 
     folder: str
@@ -67,6 +68,7 @@ TIERS = {
     ),
     "molecule": Tier("extensions/molecule"),
     "libvirt": Tier("tests/libvirt", ("sample disks", "container images", "virtual machines"), as_root=True, by_name=True),
+    "image": Tier("tests/image", ("sample disks", "a registry", "archive containers", "a host with systemd"), as_root=True, by_name=True),
     "cluster": Tier("tests/cluster", ("sample disks", "container images", "a registry", "a cluster"), as_root=True, by_name=True),
 }
 
@@ -114,7 +116,7 @@ def _parse(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         "tiers",
         nargs="*",
         metavar="TIER",
-        help=f"one or more of: {', '.join(existing)} (default: all but libvirt and cluster); further arguments go to pytest",
+        help=f"one or more of: {', '.join(existing)} (default: all but libvirt, image and cluster); further arguments go to pytest",
     )
     options, _pytest_options = parser.parse_known_args(arguments)
     tiers = [word for word in options.tiers if word in TIERS]

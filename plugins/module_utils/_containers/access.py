@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from ansible.module_utils.basic import env_fallback
+
 from .._errors import OcneError
 
 #: Options by which a module reaches registries; the documentation fragment 'registry' describes them.
 CONNECTION_OPTIONS: dict[str, dict[str, Any]] = {
-    "authfile": {"type": "path"},
+    # Not REGISTRY_AUTH_FILE alone: podman reads that, too, and refuses to start the container of a job in which the file will be.
+    "authfile": {"type": "path", "fallback": (env_fallback, ["OCNE_IMAGES_AUTHFILE"])},
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},
     "tls_verify": {"type": "bool", "default": True},

@@ -62,7 +62,7 @@ def test_secrets_go_into_files_only(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("password", ["", "a", "ab", "abc", "pass:word+/=%&<>'\"", "pässwörd €"])
 def test_account_is_what_skopeo_reads(password: str, tmp_path: Path) -> None:
     environment = injected("registry", tmp_path, host="registry.example.com:5000", username="account", password=password)
-    content = json.loads(Path(environment["REGISTRY_AUTH_FILE"]).read_text())
+    content = json.loads(Path(environment["OCNE_IMAGES_AUTHFILE"]).read_text())
     expected = base64.b64encode(f"account:{password}".encode()).decode()
     assert content == {"auths": {"registry.example.com:5000": {"auth": expected}}}
 
@@ -70,7 +70,7 @@ def test_account_is_what_skopeo_reads(password: str, tmp_path: Path) -> None:
 def test_file_of_accounts_is_taken_as_it_is(tmp_path: Path) -> None:
     given = '{"auths": {"a.example.com": {"auth": "YTpi"}, "b.example.com": {"auth": "YTpi"}}}'
     environment = injected("registry", tmp_path, authfile=given)
-    assert json.loads(Path(environment["REGISTRY_AUTH_FILE"]).read_text()) == json.loads(given)
+    assert json.loads(Path(environment["OCNE_IMAGES_AUTHFILE"]).read_text()) == json.loads(given)
 
 
 def test_kubeconfig_reaches_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

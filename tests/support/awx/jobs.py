@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -87,7 +88,7 @@ class Launcher:
         template = self._awx.find("job_templates", name=name)
         folder = Path(tempfile.mkdtemp(prefix=f"awx_{self._number}_", dir=self._folder))
         (folder / "env").mkdir()
-        (folder / "project").symlink_to(ROOT)
+        shutil.copytree(ROOT / "playbooks", folder / "project/playbooks")
         self._write_inventory(template["inventory"], folder / "inventory")
         fixed = json.loads(template["extra_vars"])
         (folder / "env/extravars").write_text(_dump({**fixed, **self._answers("job_templates", template, answers)}, fixed))
@@ -144,7 +145,6 @@ class Launcher:
 
     def _environment(self, folder: Path) -> dict[str, Any]:
         return {
-            "HOME": str(self._folder),
             "AWX_PRIVATE_DATA_DIR": str(folder),
             "JOB_ID": str(self._number),
             "MAX_EVENT_RES": str(MAX_EVENT_RES),
@@ -168,6 +168,7 @@ def run_here(folder: Path, playbook: str, environment: dict[str, Any], number: i
     """Run it by ansible-runner without a container; status and events."""
     outside = {name: value.replace(f"{CONTAINER_ROOT}/", f"{folder}/") for name, value in environment.items()}
     tools = {
+        "HOME": str(folder.parent),
         "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
