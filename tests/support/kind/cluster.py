@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,18 +55,32 @@ def tools() -> Tools:
 
 
 def up(name: str = NAME, kubeconfig: Path = KUBECONFIG) -> Tools:
-    """tools(), and a cluster that is ready."""
+    """tools(), and a cluster that is ready: the one that runs, else a new one in place of what an earlier run has left."""
     found = tools()
-    if name not in run("kind", "get", "clusters", env=found.environment).split():
-        say(f"make the cluster {name}")
-        options = ["--name", name, "--image", found.node_image, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
-        run("kind", "create", "cluster", *options, env=found.environment)
+    where = ["--name", name, "--kubeconfig", str(kubeconfig)]
+    if _is_ready(name, found):
+        run("kind", "export", "kubeconfig", *where, env=found.environment)
+        return found
+    say(f"make the cluster {name}")
+    run("kind", "delete", "cluster", *where, env=found.environment)
+    run("kind", "create", "cluster", *where, "--image", found.node_image, "--wait", "180s", env=found.environment)
     return found
 
 
+def _is_ready(name: str, found: Tools) -> bool:
+    node, variables = f"{name}-control-plane", {**os.environ, **found.environment}
+    made_of = subprocess.run(
+        ["docker", "inspect", "--format", "{{.Config.Image}}", node], capture_output=True, text=True, env=variables, check=False
+    )
+    kubectl = ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s", "get", "--raw=/readyz"]
+    return made_of.stdout.strip() == found.node_image and _docker(found.environment, "exec", node, *kubectl)
+
+
 def down(name: str = NAME, kubeconfig: Path = KUBECONFIG) -> None:
-    """Remove the cluster, and end the docker daemon if it is ours."""
-    run("kind", "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig, env=tools().environment)
+    """Remove the cluster, and end the docker daemon if it is ours. Nothing is installed or started for that."""
+    daemon, kind = docker.found(), FOLDER / f"bin-{_key()}/kind"
+    if daemon is not None and kind.exists():
+        run(kind, "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig, env=daemon)
     docker.stop()
 
 
@@ -91,6 +106,7 @@ def _archive(key: str) -> Path:
     if not path.exists():
         for old in FOLDER.glob("node-*.tar.zst"):
             old.unlink()
+        _clear(FOLDER / "work")
         node_image.build(path, _name(key), FOLDER / "work")
     return path
 
@@ -114,6 +130,17 @@ def _node_image(key: str, daemon: dict[str, str]) -> str:
     return ours
 
 
+def _clear(work: Path) -> None:
+    """End and unmount what a build that was killed left in its folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "root").readlink().is_relative_to(work.resolve()):
+                os.kill(int(process.name), signal.SIGKILL)
+    places = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for place in reversed([place for place in places if place.is_relative_to(work.resolve())]):
+        run("umount", "--lazy", place)
+
+
 def _released() -> str:
     """The node image that this version of kind was released with."""
     source = Go().module_folder("kind", "sigs.k8s.io/kind") / "pkg/apis/config/defaults/image.go"
@@ -135,7 +162,7 @@ def _docker(daemon: dict[str, str], *arguments: str) -> bool:
     return subprocess.run(["docker", *arguments], capture_output=True, env={**os.environ, **daemon}, check=False).returncode == 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def _locked() -> Iterator[None]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:

@@ -20,8 +20,9 @@ from tests.support.machine import say
 #: Not in .cache: the name of a socket is short.
 _RUN = Path("/run/ocne-images-tests")
 _SOCKET = f"unix://{_RUN}/docker.sock"
+_OURS = {"DOCKER_HOST": _SOCKET}
 # Where it is, not where links lead: runc takes no root file system behind one.
-_FOLDER = CACHE.resolve() / "kind"
+_FOLDER = (CACHE / "kind").resolve()
 _DATA = _FOLDER / "docker"
 _PID = _FOLDER / "dockerd.pid"
 _LOG = _FOLDER / "dockerd.log"
@@ -31,29 +32,33 @@ _SYS_RESOURCE = 1 << 24  # linux/capability.h
 
 def environment() -> dict[str, str]:
     """Variables with which docker and kind find the daemon, which is started where none answers."""
-    if _answers({}):
-        return {}
-    if not (shutil.which("docker") and shutil.which("dockerd")):  # a machine may have the client alone
+    known = found()
+    if known is None and not (shutil.which("docker") and shutil.which("dockerd")):  # a machine may have the client alone
         machine.install_packages(("a container engine",))
-        if _answers({}):  # systemd has started it
-            return {}
-    ours = {"DOCKER_HOST": _SOCKET}
-    if not _answers(ours):
+        known = found()  # systemd has started it
+    if known is None:
         _start()
-        _wait_ready(ours)
-    return ours
+        _wait_ready(_OURS)
+        known = _OURS
+    return known
+
+
+def found() -> dict[str, str] | None:
+    """The same of a daemon that answers; None where none does."""
+    return next((variables for variables in ({}, _OURS) if _answers(variables)), None)
 
 
 def stop() -> None:
-    """End the daemon, if it is one of ours."""
-    pid = _our_pid()
-    if pid is None:
-        return
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 60
-    while _our_pid() is not None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    _PID.unlink()
+    """End the daemon, if it is one of ours, and the containers with it."""
+    for number, patience in ((signal.SIGTERM, 60), (signal.SIGKILL, 10)):
+        pid = _our_pid()
+        if pid is None:
+            break
+        os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while _our_pid() is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
+    _PID.unlink(missing_ok=True)
 
 
 def _answers(env: dict[str, str]) -> bool:
@@ -73,6 +78,8 @@ def _our_pid() -> int | None:
 
 def _start() -> None:
     say("start a docker daemon")
+    stop()  # one that is there and does not answer
+    (_RUN / "docker.pid").unlink(missing_ok=True)  # of one that was killed; another process may have its number now
     _prepare_kernel()
     for folder in (_RUN, _FOLDER):
         folder.mkdir(parents=True, exist_ok=True)
