@@ -27,6 +27,9 @@ BUILD_RIGHTS: dict[tuple[str, str, str], tuple[str, ...]] = {
 }
 NAMESPACE_RIGHTS: dict[tuple[str, str, str], tuple[str, ...]] = {("", "namespaces", ""): ("create",)}
 
+#: A taint that keeps pods away until the control plane, too, has seen that the node is ready.
+_NOT_READY = "node.kubernetes.io/not-ready"
+
 
 @dataclass(frozen=True)
 class Node:
@@ -104,8 +107,10 @@ def _nodes(api: Any, access: kube.Access) -> list[Node] | None:
     nodes = []
     for item in items:
         condition = next((each for each in item.status.conditions or [] if each.type == "Ready"), None)
-        ready = bool(condition and condition.status == "True")
-        nodes.append(Node(item.metadata.name, ready, not item.spec.unschedulable, str(condition.message if condition else "")))
+        ready, reason = bool(condition and condition.status == "True"), str(condition.message if condition else "")
+        if ready and any(taint.key == _NOT_READY for taint in item.spec.taints or []):
+            ready, reason = False, f"it has the taint {_NOT_READY}"
+        nodes.append(Node(item.metadata.name, ready, not item.spec.unschedulable, reason))
     return nodes
 
 

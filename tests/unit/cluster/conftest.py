@@ -56,10 +56,11 @@ class Api:
 _VERSION_FACTS = ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
 
 
-def node(name: str, ready: str = "True", unschedulable: bool = False, message: str = "") -> dict[str, Any]:
+def node(name: str, ready: str = "True", unschedulable: bool = False, message: str = "", taint: str = "") -> dict[str, Any]:
     """A node as the API has it."""
     condition = {"type": "Ready", "status": ready, "message": message}
-    return {"metadata": {"name": name}, "spec": {"unschedulable": unschedulable}, "status": {"conditions": [condition]}}
+    spec = {"unschedulable": unschedulable, "taints": [{"key": taint, "effect": "NoSchedule"}] if taint else []}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"conditions": [condition]}}
 
 
 @pytest.fixture

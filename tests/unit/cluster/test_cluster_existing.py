@@ -84,6 +84,7 @@ def test_a_server_that_speaks_no_tls_is_told(api: Api) -> None:
         ([], "it has no nodes"),
         ([node("a", "False", message="network is not ready")], r"a is not ready \(network is not ready\)"),
         ([node("a", "Unknown"), node("b", unschedulable=True)], r"a is not ready \(no reason given\); b is cordoned"),
+        ([node("a", taint="node.kubernetes.io/not-ready")], r"a is not ready \(it has the taint node.kubernetes.io/not-ready\)"),
     ],
 )
 def test_a_cluster_without_a_node_to_work_on(api: Api, nodes: list[dict[str, object]], told: str) -> None:
