@@ -4,8 +4,8 @@
 
 """Runs the tests, tier by tier, after it has installed what they need.
 
-Tiers are folders of tests/ (and extensions/molecule); each runs alone, and one that cannot run on this machine says
-why. In CI (CI=true) nothing may be left out: a tier that cannot run, or a test that is skipped, is a failure there.
+Tiers are folders of tests/; each runs alone, and one that cannot run on this machine says why. In CI (CI=true) nothing may
+be left out: a tier that cannot run, or a test that is skipped, is a failure there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -37,14 +37,15 @@ class Tier:
     :param purposes: of the packages that they need (machine.PACKAGES).
     :param spread: pytest-xdist's options, where several processes run them at a time.
     :param as_root: whether they need root (through sudo where the user is not).
-    :param by_name: run only where it is asked for: these tests build Kubernetes where no node image can be pulled, emulate a processor,
-        or build an image of many packages.
+    :param cluster: whether they share a cluster of kind. It is made before them, and removed when all tiers have run.
+    :param by_name: run only where it is asked for: these tests emulate a processor, or build an image of many packages.
     """
 
     folder: str
     purposes: tuple[str, ...] = ()
     spread: tuple[str, ...] = ()
     as_root: bool = False
+    cluster: bool = False
     by_name: bool = False
 
 
@@ -66,10 +67,10 @@ TIERS = {
         spread=("-n2", "--dist=loadfile"),  # what a file's tests share is made once
         as_root=True,
     ),
-    "molecule": Tier("extensions/molecule"),
+    "cluster": Tier("tests/cluster", ("sample disks", "container images", "a registry", "a cluster"), as_root=True, cluster=True),
+    "molecule": Tier("tests/molecule", as_root=True, cluster=True),
     "libvirt": Tier("tests/libvirt", ("sample disks", "container images", "virtual machines"), as_root=True, by_name=True),
     "image": Tier("tests/image", ("sample disks", "a registry", "archive containers", "a host with systemd"), as_root=True, by_name=True),
-    "cluster": Tier("tests/cluster", ("sample disks", "container images", "a registry", "a cluster"), as_root=True, by_name=True),
 }
 
 
@@ -90,18 +91,24 @@ class Count:
 def main(arguments: Sequence[str]) -> int:
     # A shell starts what runs in its background with this signal ignored, which the programs under test would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit("ended by SIGTERM"))
     tiers, pytest_arguments = _parse(arguments)
     total = Count()
-    for name in tiers:
-        say(f"tier {name}")
-        started = time.monotonic()
-        try:
-            count = _run_tier(name, TIERS[name], pytest_arguments)
-        except SetupError as error:
-            print(f"TIER {name.upper()} CANNOT RUN HERE: {error}", flush=True)
-            count = Count(failed=1)
-        say(f"tier {name}: {count.passed} passed, {count.failed} failed, {count.skipped} skipped in {time.monotonic() - started:.0f} s")
-        total.add(count)
+    try:
+        for name in tiers:
+            say(f"tier {name}")
+            started = time.monotonic()
+            try:
+                count = _run_tier(name, TIERS[name], pytest_arguments)
+            except SetupError as error:
+                print(f"TIER {name.upper()} CANNOT RUN HERE: {error}", flush=True)
+                count = Count(failed=1)
+            seconds = time.monotonic() - started
+            say(f"tier {name}: {count.passed} passed, {count.failed} failed, {count.skipped} skipped in {seconds:.0f} s")
+            total.add(count)
+    finally:
+        if any(TIERS[name].cluster for name in tiers) and machine.can_be_root():
+            _cluster("down")
     if os.environ.get("CI") and total.skipped:
         print(f"{total.skipped} tests were skipped. In CI that is a failure.", flush=True)
         total.failed, total.skipped = total.failed + total.skipped, 0
@@ -111,24 +118,26 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     existing = [name for name, tier in TIERS.items() if (ROOT / tier.folder).is_dir()]
+    asked = [name for name in existing if TIERS[name].by_name]
     parser = argparse.ArgumentParser(prog="./run-tests", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "tiers",
         nargs="*",
         metavar="TIER",
-        help=f"one or more of: {', '.join(existing)} (default: all but libvirt, image and cluster); further arguments go to pytest",
+        help=f"one or more of: {', '.join(existing)} (default: all but {' and '.join(asked)}); further arguments go to pytest",
     )
     options, _pytest_options = parser.parse_known_args(arguments)
     tiers = [word for word in options.tiers if word in TIERS]
-    default = [name for name in existing if not TIERS[name].by_name]
-    return tiers or default, [word for word in arguments if word not in tiers]
+    return tiers or [name for name in existing if name not in asked], [word for word in arguments if word not in tiers]
 
 
 def _run_tier(name: str, tier: Tier, pytest_arguments: Sequence[str]) -> Count:
     machine.install_packages(tier.purposes)
     venv = machine.tests_venv()
     if tier.as_root and not machine.can_be_root():
-        raise SetupError("it mounts disks, which needs root, and sudo does not work without a password.")
+        raise SetupError("it needs root, and sudo does not work without a password.")
+    if tier.cluster:
+        _cluster("up")
     count = _pytest(name, venv, tier, pytest_arguments)
     if name == "unit":
         oldest = min(version for version in machine.pythons() if version >= (3, 9))
@@ -136,6 +145,21 @@ def _run_tier(name: str, tier: Tier, pytest_arguments: Sequence[str]) -> Count:
             old = machine.oldest_venv(oldest)
             count.add(_pytest("unit-oldest", old, tier, pytest_arguments))
     return count
+
+
+def _cluster(command: str) -> None:
+    """Let the cluster come 'up' or go 'down'. This is no part of a test: a node image may have to be built first, which takes minutes."""
+    words = _as_root([sys.executable, "-B", "-m", "tests.support.kind", command], {"PATH": os.environ["PATH"]})
+    done = subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SetupError(f"there is no cluster of kind. {done.stderr.strip()[-3000:]}")
+
+
+def _as_root(command: list[str], environment: Mapping[str, str]) -> list[str]:
+    if os.geteuid() == 0:
+        return command
+    kept = {**environment, **{key: os.environ[key] for key in ("CI", "HOME") if key in os.environ}}
+    return ["sudo", "-n", "--", "env", *(f"{key}={value}" for key, value in kept.items()), *command]
 
 
 def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Count:
@@ -150,9 +174,8 @@ def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Coun
         "PATH": os.pathsep.join([str(venv / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"]),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    if tier.as_root and os.geteuid():
-        kept = {**environment, **{key: os.environ[key] for key in ("CI", "HOME") if key in os.environ}}
-        command = ["sudo", "-n", "--", "env", *(f"{key}={value}" for key, value in kept.items()), *command]
+    if tier.as_root:
+        command = _as_root(command, environment)
     status = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, check=False).returncode
     if not report.exists():
         return Count(failed=1)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support import module_call
 from tests.support.command import run
-from tests.support.kind import cluster, docker
+from tests.support.kind import cluster
 from tests.support.kind.cluster import Tools
 
 LABEL = "io.x-k8s.kind.cluster"
@@ -47,9 +47,8 @@ class Clusters:
 
 
 @pytest.fixture(scope="session")
-def tools() -> Iterator[Tools]:
-    yield cluster.tools()
-    docker.stop()
+def tools() -> Tools:
+    return cluster.tools()
 
 
 @pytest.fixture
