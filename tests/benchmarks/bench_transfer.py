@@ -26,7 +26,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import tests.conftest  # noqa: E402, F401  (makes the collection importable)
+import tests.conftest  # noqa: E402  (makes the collection importable)
+
+assert tests.conftest
 
 # isort: split
 from ansible_collections.ocne.images.plugins.module_utils._builder.program import TRANSFER_MODULE, program_zip  # noqa: E402

@@ -53,7 +53,8 @@ class BootDisk:
         :raises OcneError: it cannot be fetched, or no machine can boot from it.
         """
         source = self._source
-        assert source, "digest() comes first"
+        if source is None:
+            raise RuntimeError("digest() comes first")
         if isinstance(source, FileSource):
             yield self._checked(source.path)
             return

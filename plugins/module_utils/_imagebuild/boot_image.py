@@ -114,7 +114,7 @@ def check_bootable(path: Path) -> None:
 
 
 #: Opens the file that a disk is written to.
-Create = Callable[[], "AbstractContextManager[IO[bytes]]"]
+Create = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 class NoDisk(BuildError):

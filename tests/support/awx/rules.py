@@ -46,7 +46,7 @@ def check_credential_type(new: Json) -> None:
     for field in fields:
         kind = field.get("type", "string")
         _refuse(set(field) - _FIELD_KEYS or not re.fullmatch(_NAME, field["id"]) or not field["label"], f"a field is malformed: {field}")
-        _refuse("default" in field and type(field["default"]) is not _DEFAULT_TYPES[kind], f"a default is of another type: {field}")
+        _refuse("default" in field and not isinstance(field["default"], _DEFAULT_TYPES[kind]), f"a default is of another type: {field}")
         _refuse(kind != "string" and set(field) & _STRING_KEYS, f"a field that is no string has keys of one: {field}")
     _check_injectors(new["injectors"], ids)
 

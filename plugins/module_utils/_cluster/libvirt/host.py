@@ -45,7 +45,7 @@ def parse_capabilities(text: str) -> Host:
     guests = [guest.find(f"arch[@name='{name}']") for guest in root.iter("guest") if guest.findtext("os_type") == "hvm"]
     kinds = {str(domain.get("type")) for guest in guests if guest is not None for domain in guest.iter("domain")}
     if not kinds & {"kvm", "qemu"}:
-        raise OcneError(f"libvirt has no QEMU for {name}.", f"Install it (qemu-system-{name.split('_')[0]}, qemu-kvm). {HINT_WITHOUT}")
+        raise OcneError(f"libvirt has no QEMU for {name}.", f"Install it (qemu-system-{name.partition('_')[0]}, qemu-kvm). {HINT_WITHOUT}")
     return Host(_platform.ARCHITECTURES[name], tuple(kind for kind in ("kvm", "qemu") if kind in kinds), _owner(root))
 
 

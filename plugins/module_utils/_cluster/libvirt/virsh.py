@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Optional
+from typing import IO, Optional, cast
 from urllib.parse import urlsplit
 
 from ..._errors import OcneError
@@ -102,16 +102,16 @@ class Virsh:
         with subprocess.Popen(
             [*self._command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment()
         ) as process:
-            assert process.stdin and process.stderr
+            stdin, stderr = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stderr)
             try:
-                yield process.stdin
-                process.stdin.close()
+                yield stdin
+                stdin.close()
             except BrokenPipeError:
                 pass  # it has ended, and tells why
             except BaseException:
                 process.kill()
                 raise
-            said = process.stderr.read().decode(errors="replace")
+            said = stderr.read().decode(errors="replace")
         if process.returncode:
             raise self._failed(arguments, said)
 
