@@ -61,8 +61,7 @@ class Runner:
         # ansible-runner calls podman by this name, and knows nothing of a storage.
         program = folder / "bin/podman"
         program.parent.mkdir()
-        _name, *options = podman.command("--runtime=crun")
-        words = [shutil.which("podman"), *options]
+        words = [shutil.which("podman") if word == "podman" else word for word in podman.command("--runtime=crun")]
         program.write_text(f'#!/bin/sh\nexec {shlex.join(str(word) for word in words)} "$@"\n')
         program.chmod(0o755)
         self._path = os.pathsep.join([str(program.parent), os.environ["PATH"]])

@@ -57,8 +57,9 @@ class Job:
 
     @property
     def changed(self) -> int:
-        (stats,) = (event["event_data"]["changed"] for event in self.events if event["event"] == "playbook_on_stats")
-        return sum(stats.values())
+        """How many tasks changed something; 0 where the job did not come to its end."""
+        stats = (event["event_data"]["changed"] for event in self.events if event["event"] == "playbook_on_stats")
+        return sum(number for hosts in stats for number in hosts.values())
 
     def results(self) -> list[Json]:
         return [event["event_data"]["res"] for event in self.events if "res" in event.get("event_data", {})]
