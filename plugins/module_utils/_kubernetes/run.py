@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional
 
 from .._errors import OcneError
 from .._kubernetes_client import ClusterError
+from .._shield import uninterrupted
 from . import manifest
 from .cluster import KINDS, Cluster
 from .diagnosis import FAILED, NODES, REFUSED_BY, RUNNING, WAITING, Situation, judge
@@ -119,13 +120,15 @@ class Run:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._receipt is None:
             return
-        try:
-            gone = self._remove() if self._begun else True
-        except ClusterError as problem:
-            gone = False
-            if isinstance(error, OcneError):
-                error.hint = f"{error.hint} {self._left(problem)}".strip()
-        self._receipt.release(gone)
+        # A signal ends the run, not its clean-up, which has a limit of its own.
+        with uninterrupted():
+            try:
+                gone = self._remove() if self._begun else True
+            except ClusterError as problem:
+                gone = False
+                if isinstance(error, OcneError):
+                    error.hint = f"{error.hint} {self._left(problem)}".strip()
+            self._receipt.release(gone)
 
     def _begin(self) -> None:
         cluster, build, placement = self._cluster, self._build, self._placement

@@ -16,6 +16,7 @@ from .._errors import OcneError
 from .._files import locked
 from .._imagebuild.progress import Progress, silent
 from .._module import Plan
+from .._shield import uninterrupted
 from . import capabilities, images
 from .artefact import Artefact
 from .client import Clients
@@ -23,7 +24,6 @@ from .compartments import compartment_id
 from .importing import Decision, Observed, Wanted, actions, decide, difference, must_be_ours, observe, place_of, wanted
 from .objects import CONTENT_KEY, Place, StoredObject
 from .sdk import OciError, sdk
-from .shield import uninterrupted
 from .undo import Undo
 from .upload import Upload
 from .work_requests import Deadline, WorkFailed, find_work_request, follow

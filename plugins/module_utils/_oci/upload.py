@@ -23,12 +23,12 @@ from typing import Any, Callable
 
 from .._errors import OcneError
 from .._imagebuild.progress import Progress
+from .._shield import uninterrupted
 from .artefact import Artefact
 from .deflate import GZIP_HEADER, Codec, best_codec, gzip_trailer
 from .journal import Journal, Part
 from .objects import Place, Replaced, StoredObject
 from .sdk import OciError
-from .shield import uninterrupted
 from .workers import Workers
 
 #: The layout of parts; parts of another are not taken up.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any, Optional
 
@@ -111,6 +112,21 @@ def test_what_ends_a_run_at_its_beginning_leaves_nothing(api: Api, receipts: Pat
     api.raises[when] = end
     with pytest.raises(type(end)), run(api):
         raise AssertionError("it has begun")
+    assert not api.there and not list(receipts.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["Job", "ConfigMap", "Secret"])
+def test_a_signal_does_not_break_off_the_clean_up(api: Api, receipts: Path, kind: str) -> None:
+    delete = api.delete
+
+    def delete_and_be_interrupted(*what: str) -> bool:
+        if what[0] == kind and kind in api.there:
+            signal.raise_signal(signal.SIGINT)
+        return delete(*what)
+
+    api.delete = delete_and_be_interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt), run(api):
+        pass
     assert not api.there and not list(receipts.iterdir())
 
 

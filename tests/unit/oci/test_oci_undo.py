@@ -12,9 +12,9 @@ from concurrent.futures import CancelledError
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
-from ansible_collections.ocne.images.plugins.module_utils._oci.shield import uninterrupted
 from ansible_collections.ocne.images.plugins.module_utils._oci.undo import Undo
 from ansible_collections.ocne.images.plugins.module_utils._oci.workers import Workers
+from ansible_collections.ocne.images.plugins.module_utils._shield import uninterrupted
 
 
 def _fail() -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Signals that wait while something is made and its id is noted, so that it can be removed by that id."""
+"""Signals that wait: while something is made and its id is noted, so that it can be removed by that id; while it is removed."""
 
 from __future__ import annotations
 
