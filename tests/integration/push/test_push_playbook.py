@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +22,9 @@ import pytest
 from tests.support.collection import collections_path
 from tests.support.image_push import Image
 from tests.support.registry import PASSWORD, USER, Registry
+
+#: Seconds after which a program at a terminal hangs.
+SILENCE = 120
 
 
 @pytest.fixture
@@ -42,15 +49,31 @@ def _type(command: Sequence[str], answers: Sequence[tuple[str, str]]) -> tuple[i
     process, terminal = pty.fork()
     if process == 0:
         os.execv(command[0], command)
-    shown, open_answers = "", list(answers)
+    shown, questions, typed, heard = "", list(answers), 0.0, time.monotonic()
     while True:
-        try:
-            shown += os.read(terminal, 4096).decode(errors="replace")
-        except OSError:  # the other side is closed
-            break
-        if open_answers and open_answers[0][0] in shown:
-            os.write(terminal, f"{open_answers.pop(0)[1]}\r".encode())
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown
+        if select.select([terminal], [], [], 0.02)[0]:
+            try:
+                shown += os.read(terminal, 4096).decode(errors="replace")
+            except OSError:  # the other side is closed
+                os.close(terminal)
+                return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown
+            heard = time.monotonic()
+        if time.monotonic() - heard > SILENCE:
+            os.kill(process, signal.SIGKILL)
+            raise AssertionError(f"for {SILENCE} s there was nothing after: {shown}")
+        if questions and questions[0][0] in shown:
+            # Ansible drops what was typed before it listens, which is some moments after its question.
+            if typed and not _listens(terminal):
+                questions.pop(0)
+                typed = 0.0
+            elif _listens(terminal) and time.monotonic() - typed > 5:
+                os.write(terminal, f"{questions[0][1]}\r".encode())
+                typed = time.monotonic()
+
+
+def _listens(terminal: int) -> bool:
+    """Whether keys go to the program as they are pressed."""
+    return not termios.tcgetattr(terminal)[3] & termios.ICANON
 
 
 def test_person_is_asked_once_and_the_password_is_not_shown(command: list[str], secured: Registry) -> None:
