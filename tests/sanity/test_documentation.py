@@ -59,7 +59,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text if text.lstrip().startswith(("---", "#")) else f"---\n{text.lstrip()}")
     (folder / ".ansible-lint").write_text((tree / ".ansible-lint").read_text() + KINDS)
-    (folder / ".yamllint").write_text((tree / ".yamllint").read_text())
+    for name in (".yamllint", ".gitignore"):  # the first names the second
+        (folder / name).write_text((ROOT / name).read_text())
     return folder
 
 
