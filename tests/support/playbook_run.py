@@ -54,6 +54,7 @@ class PlaybookRun:
                     "ANSIBLE_NOCOLOR": "1",
                     "ANSIBLE_DEPRECATION_WARNINGS": "0",
                     "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder),
+                    "ANSIBLE_TIMEOUT": "120",  # a busy machine becomes another user slowly
                     **environment,
                 },
                 stdin=subprocess.DEVNULL,
