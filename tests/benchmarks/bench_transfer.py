@@ -32,6 +32,7 @@ assert tests.conftest
 
 # isort: split
 from ansible_collections.ocne.images.plugins.module_utils._builder.program import TRANSFER_MODULE, program_zip  # noqa: E402
+from ansible_collections.ocne.images.plugins.module_utils._files import file_sha256  # noqa: E402
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes.cluster import open_cluster  # noqa: E402
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes.manifest import BUILDER, FILES, WORK, Build, Placement, Step  # noqa: E402
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes.run import Run  # noqa: E402
@@ -104,9 +105,7 @@ def main() -> None:
                 remove(f"{WORK}/copied")
                 measured["out, ours"].append(seconds(fetch))
                 measured["out, kubectl"].append(seconds(lambda: copy(f"{pod}:{WORK}/file", str(folder / "copied"))))
-                with (folder / "copied").open("rb") as copied:
-                    same = hashlib.file_digest(copied, "sha256").hexdigest() == sha256  # type: ignore[attr-defined]
-                assert same, "what kubectl has copied is not the file"
+                assert file_sha256(folder / "copied") == sha256, "what kubectl has copied is not the file"
     print(f"| {size / 1e9:.2f} GB, seconds | ours | `kubectl cp` | ratio |")
     print("| --- | --- | --- | --- |")
     for way, what in (("out", "out of a pod"), ("in", "into a pod")):
