@@ -125,7 +125,7 @@ def _images(images: Registry, cluster: BuildCluster) -> dict[str, Any]:
 
 def _node_image(images: Registry, cluster: BuildCluster, account: str) -> str:
     """A node image like that of the cluster, whose containerd has an account at the registry: a cluster made of it can pull from there."""
-    name, container = "ocne-images-tests/node:testbed", "ocne-images-testbed"
+    name, container = f"ocne-images-tests/node:{cluster.name}", f"{cluster.name}-testbed"
     image = run("docker", "inspect", "--format", "{{.Config.Image}}", cluster.node, env=cluster.env).strip()
     subprocess.run(["docker", "rm", container], env={**os.environ, **cluster.env}, capture_output=True, check=False)
     run("docker", "create", "--name", container, image, env=cluster.env)

@@ -25,7 +25,7 @@ from tests.support.machine import say
 
 FOLDER = CACHE / "kind"
 KUBECONFIG = FOLDER / "kubeconfig"
-NAME = "ocne-images-tests"
+NAME = f"ocne-images-tests-{docker.CHECKOUT}"
 
 
 @dataclass(frozen=True)

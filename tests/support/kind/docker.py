@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -17,12 +18,14 @@ from tests.support import machine
 from tests.support.command import CACHE, run
 from tests.support.machine import say
 
-#: Not in .cache: the name of a socket is short.
-_RUN = Path("/run/ocne-images-tests")
-_SOCKET = f"unix://{_RUN}/docker.sock"
-_OURS = {"DOCKER_HOST": _SOCKET}
 # Where it is, not where links lead: runc takes no root file system behind one.
 _FOLDER = (CACHE / "kind").resolve()
+#: Tells this checkout from others on the machine: each ends its own daemon and cluster when its tests have run.
+CHECKOUT = hashlib.sha256(os.fsencode(_FOLDER)).hexdigest()[:8]
+#: Not in .cache: the name of a socket is short.
+_RUN = Path("/run/ocne-images-tests", CHECKOUT)
+_SOCKET = f"unix://{_RUN}/docker.sock"
+_OURS = {"DOCKER_HOST": _SOCKET}
 _DATA = _FOLDER / "docker"
 _PID = _FOLDER / "dockerd.pid"
 _LOG = _FOLDER / "dockerd.log"
