@@ -44,7 +44,7 @@ def with_rights(cluster: BuildCluster, namespace: str, folder: Path, rules: Sequ
 
 def documented_rules() -> list[dict[str, Any]]:
     """The rules of the Role in the documentation."""
-    text = (ROOT / "docs/cluster-builds.md").read_text()
+    text = (ROOT / "docs/how-to/cluster-builds.md").read_text()
     manifests = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(apiVersion.*?)```", text, re.DOTALL)]
     (role,) = (manifest for manifest in manifests if manifest["kind"] == "Role")
     rules: list[dict[str, Any]] = role["rules"]
