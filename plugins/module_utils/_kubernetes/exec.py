@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import ssl
+import struct
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Optional
@@ -24,6 +26,8 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 SILENCE = 60.0
 #: How much of what a process complains about is kept.
 _STDERR_LIMIT = 16384
+#: RFC 6455, 5.2: a whole message of bytes; and that its bytes are masked, as those of a client have to be.
+_BINARY, _MASKED = 0x82, 0x80
 
 
 class ConnectionLost(Exception):
@@ -57,7 +61,10 @@ class RemoteProcess:
         :raises ConnectionLost: they cannot all be sent.
         """
         try:
-            self._websocket.send_binary(b"\0" + data)
+            if isinstance(self._websocket.sock, ssl.SSLSocket):
+                self._websocket.sock.sendall(frame(STDIN, data))
+            else:
+                self._websocket.send_binary(bytes([STDIN]) + data)
         except (self._library.WebSocketException, OSError) as error:
             raise ConnectionLost(f"the connection to {self._where} broke ({error})") from error
 
@@ -88,6 +95,22 @@ class RemoteProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._websocket.shutdown()
+
+
+def frame(channel: int, data: bytes) -> bytes:
+    """A message with the mask 0, which changes no byte.
+
+    Masks keep what a web page sends from being taken for HTTP on the way. Within TLS nobody on the way can read it, and masking is
+    most of what the library does with a message.
+    """
+    size = len(data) + 1
+    if size < 126:
+        header = struct.pack("!BB", _BINARY, _MASKED | size)
+    elif size < 1 << 16:
+        header = struct.pack("!BBH", _BINARY, _MASKED | 126, size)
+    else:
+        header = struct.pack("!BBQ", _BINARY, _MASKED | 127, size)
+    return b"".join((header, bytes(4), bytes([channel]), data))
 
 
 def exit_status(message: bytes) -> int:

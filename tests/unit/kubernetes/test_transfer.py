@@ -14,9 +14,10 @@ from typing import Any, Callable, Optional
 import pytest
 import websocket
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
-from ansible_collections.ocne.images.plugins.module_utils._kubernetes.exec import ConnectionLost, RemoteProcess, exit_status
+from ansible_collections.ocne.images.plugins.module_utils._kubernetes.exec import STDIN, ConnectionLost, RemoteProcess, exit_status, frame
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes.transfer import PATIENCE, Transfers, WrongBytes
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes_client import ClusterError
+from websocket._abnf import frame_buffer
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -209,6 +210,7 @@ class Socket:
     def __init__(self, *messages: bytes) -> None:
         self.messages = list(messages)
         self.sent: list[bytes] = []
+        self.sock = None
 
     def settimeout(self, _seconds: float) -> None:
         pass
@@ -234,6 +236,15 @@ def test_channels_are_told_apart() -> None:
     process.write(b"in")
     assert list(process.output()) == [b"one", b"\x00\xff"]
     assert (process.stderr, process.returncode, socket.sent) == ("complaint", 0, [b"\x00in"])
+
+
+@pytest.mark.parametrize("size", [0, 124, 125, 65534, 65535, 1 << 18])
+def test_a_message_over_tls_is_what_the_library_reads(size: int) -> None:
+    data = (CONTENT * (size // len(CONTENT) + 1))[:size]
+    sent = io.BytesIO(frame(STDIN, data))
+    read = frame_buffer(sent.read, skip_utf8_validation=True).recv_frame()
+    assert (read.fin, read.opcode, read.mask_value, read.data) == (1, websocket.ABNF.OPCODE_BINARY, 1, b"\x00" + data)
+    assert sent.read() == b""
 
 
 @pytest.mark.parametrize("messages", [(b"\x01one",), (b"\x01one", b"\x03"), (b"\x01one", b'\x03{"status": "Failure"}')])
