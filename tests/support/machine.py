@@ -36,6 +36,7 @@ PACKAGES = {
     "archive containers": ("containernetworking-plugins", "curl", "gnupg", "iptables", "nftables", "nginx-light", "ostree", "podman"),
     "a host over SSH": ("openssh-client", "openssh-server"),
     "a host with systemd": ("busybox-static", "crun", "mmdebstrap", "podman"),
+    "images for builds on a cluster": ("mmdebstrap", "podman"),
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),
     "a Go toolchain": ("golang-go",),

@@ -67,7 +67,12 @@ TIERS = {
         spread=("-n2", "--dist=loadfile"),  # what a file's tests share is made once
         as_root=True,
     ),
-    "cluster": Tier("tests/cluster", ("sample disks", "container images", "a registry", "a cluster"), as_root=True, cluster=True),
+    "cluster": Tier(
+        "tests/cluster",
+        ("sample disks", "container images", "a registry", "images for builds on a cluster", "a cluster"),
+        as_root=True,
+        cluster=True,
+    ),
     "molecule": Tier("tests/molecule", as_root=True, cluster=True),
     "libvirt": Tier("tests/libvirt", ("sample disks", "container images", "virtual machines"), as_root=True, by_name=True),
     "image": Tier("tests/image", ("sample disks", "a registry", "archive containers", "a host with systemd"), as_root=True, by_name=True),

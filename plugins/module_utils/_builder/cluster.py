@@ -59,6 +59,9 @@ _NEEDS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "guestfs": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},
 }
 
+#: Where libguestfs keeps its appliance, and the sockets by which it talks with it: not in /tmp, which is read-only.
+_LIBGUESTFS = {"LIBGUESTFS_CACHEDIR": WORK, "XDG_RUNTIME_DIR": WORK}
+
 _PROGRAM, _REQUEST, _CERTIFICATES = "program.zip", "request.json", "certificates"
 _OUTPUT, _BLOBS = f"{WORK}/output", f"{WORK}/blobs"
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -168,7 +171,7 @@ def _plan(
         BUILDER,
         params["builder_image"],
         ["python3", "-m", PROGRAM_MODULE, f"{FILES}/{_REQUEST}"],
-        {"PYTHONPATH": f"{FILES}/{_PROGRAM}", "PYTHONUNBUFFERED": "1", "LIBGUESTFS_CACHEDIR": WORK},
+        {"PYTHONPATH": f"{FILES}/{_PROGRAM}", "PYTHONUNBUFFERED": "1", **_LIBGUESTFS},
     )
     name = f"ocne-{program.replace('_', '-')}-{secrets.token_hex(5)}"
     return Build(name, program.replace("_", "-"), fetches, builder, files, secret_files), deliveries

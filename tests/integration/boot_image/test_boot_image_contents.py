@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,10 @@ import pytest
 
 from tests.integration.boot_image.conftest import Converter
 from tests.support.command import run
-from tests.support.listing import Listing, list_mounted
+from tests.support.disk_contents import BOOT, ROOT, contents
+from tests.support.listing import Listing
 from tests.support.sample_disk import SMALL, DiskSpec, boot_disk
-from tests.support.xfs_tools import loop_device
 
-BOOT, ROOT = (503808 * 512, 999424 * 512), (1505280 * 512, 0)
 SPECS = {
     "usual": SMALL,
     "compressed": dataclasses.replace(SMALL, compressed=True),
@@ -29,35 +26,6 @@ SPECS = {
     "arm64": dataclasses.replace(SMALL, architecture="arm64"),
     "no-machine-id": dataclasses.replace(SMALL, machine_id=False),
 }
-
-
-@contextmanager
-def mounted(disk: Path, start: int, size: int, scratch: Path) -> Iterator[Path]:
-    """A partition of the disk, read-only, after xfs_repair has found nothing wrong with it."""
-    raw, place = scratch / "raw", scratch / "mnt"
-    run("qemu-img", "convert", "-O", "raw", disk, raw)
-    place.mkdir(exist_ok=True)
-    with loop_device(raw, start, size or raw.stat().st_size - start - (1 << 20)) as device:
-        run("xfs_repair", "-n", device)
-        run("mount", "-o", "ro,norecovery,nouuid", device, place)
-        try:
-            yield place
-        finally:
-            run("umount", place)
-    raw.unlink()
-
-
-def contents(disk: Path, scratch: Path) -> tuple[Listing, Listing, dict[str, bytes]]:
-    """Listings of boot and root, and the content of small files by path."""
-    files: dict[str, bytes] = {}
-    listings = []
-    for start, size in (BOOT, ROOT):
-        with mounted(disk, start, size, scratch) as place:
-            listings.append(list_mounted(place))
-            for path, item in listings[-1].items():
-                if item.type == "file" and item.size < 10_000:
-                    files[path] = (place / path.lstrip("/")).read_bytes()
-    return listings[0], listings[1], files
 
 
 def changed_paths(before: Listing, after: Listing) -> tuple[set[str], set[str], set[str]]:
