@@ -60,7 +60,8 @@ options:
     default: true
   cache_dir:
     description:
-      - Folder where fetched blobs are kept by digest, so that nothing is fetched twice. It can be removed at any time.
+      - Folder where fetched blobs are kept by digest, so that nothing is fetched twice, and digests of files of this host, so that a
+        file that nothing has touched is not read twice. It can be removed at any time.
     type: path
     default: ~/.ocne/cache
 """

@@ -14,13 +14,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, Callable, NoReturn, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ._digests import remembering
 from ._errors import OcneError
 from ._imagebuild.progress import Progress
+from ._platform import CACHE_FOLDER
 from ._progress import reporting
 
 
@@ -73,7 +76,7 @@ def run(make_step: Callable[[dict[str, Any], Progress], Step], argument_spec: di
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _cancel)
     try:
-        with reporting() as progress:
+        with reporting() as progress, remembering(_cache(module.params), keep=not module.check_mode):
             step = make_step(module.params, progress)
             progress("looking at what is there", 0, None)
             plan = step.plan()
@@ -87,6 +90,10 @@ def run(make_step: Callable[[dict[str, Any], Progress], Step], argument_spec: di
         module.fail_json(msg=f"Ended by {cancelled}. What was begun has been removed, or is taken up by the next run.")
     known = {"changes": result["changes"]} if "changes" in result else {}
     module.exit_json(actions=list(plan.actions), diff={"before": dict(plan.before), "after": {**plan.after, **known}}, **result)
+
+
+def _cache(params: Mapping[str, Any]) -> Path:
+    return Path(params.get("cache_dir") or CACHE_FOLDER).expanduser()
 
 
 def _cancel(number: int, _frame: FrameType | None) -> NoReturn:

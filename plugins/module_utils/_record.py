@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ._files import file_sha256, write_private
+from ._digests import known_sha256 as _digest
+from ._files import write_private
 from ._imagebuild.progress import Progress, silent
 
 RECORD_VERSION = 1
@@ -72,7 +73,7 @@ def read(artefact: Path, progress: Progress = silent) -> Record | None:
         return None  # not ours, or cut short: the artefact counts as unknown and is made anew
     if record.artefact.describes(stat):
         return record
-    if stat.st_size != record.artefact.size or file_sha256(artefact, progress) != record.artefact.sha256:
+    if stat.st_size != record.artefact.size or _digest(artefact, progress) != record.artefact.sha256:
         return None
     return replace(record, artefact=replace(record.artefact, mtime_ns=stat.st_mtime_ns, inode=stat.st_ino))
 
@@ -84,9 +85,9 @@ def write(artefact: Path, record: Record) -> None:
 
 
 def known_sha256(path: Path, progress: Progress = silent) -> str:
-    """The file's digest in hex: from its record where that describes the file as it is, else by reading it."""
+    """The file's digest in hex: from its record, or as remembered, where that describes the file as it is, else by reading it."""
     known = read(path, progress)
-    return known.artefact.sha256 if known else file_sha256(path, progress)
+    return known.artefact.sha256 if known else _digest(path, progress)
 
 
 def describe(path: Path, sha256: str) -> Artefact:

@@ -33,7 +33,7 @@ def test_a_record_is_read_as_it_was_written(artefact: Path) -> None:
 
 
 def test_bytes_are_not_read_while_the_file_is_as_recorded(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_record, "file_sha256", lambda *_arguments: pytest.fail("the file was read"))
+    monkeypatch.setattr(_record, "_digest", lambda *_arguments: pytest.fail("the file was read"))
     assert _record.read(artefact)
     assert _record.known_sha256(artefact)
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.ocne.images.plugins.module_utils import _digests
 
 from tests.integration.boot_image.conftest import Converter
 from tests.support import registry
@@ -72,6 +76,25 @@ def test_an_architecture_is_picked_from_an_index(convert: Converter, layout: Pat
         for architecture in ("amd64", "arm64"):
             dest = str(convert.dest) + architecture
             assert convert(source, architecture=architecture, dest=dest)["source_digest"] == digests[architecture]
+
+
+def test_file_without_a_record_is_read_once(convert: Converter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "disk.qcow2"
+    shutil.copyfile(boot_disk(SMALL), source)
+    time.sleep(2.1)  # what was written a moment ago is not trusted
+    made = convert(source)
+    monkeypatch.setattr(_digests, "file_sha256", lambda *_arguments: pytest.fail("the file was read again"))
+    assert not convert(source)["changed"]
+    monkeypatch.undo()
+
+    before = source.stat()
+    with source.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert convert(source, check=True)["source_digest"] != made["source_digest"]
 
 
 def test_nothing_is_fetched_twice(convert: Converter, pushed: Registry) -> None:
