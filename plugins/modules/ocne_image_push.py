@@ -51,7 +51,7 @@ options:
       - V(docker://host/name:tag) is a registry. V(dir:path), V(oci:path:tag), V(oci-archive:path:tag) and
         V(docker-archive:path:name:tag) are files or folders of the host where the module runs. An archive or folder of an image that
         is there is replaced; a layout keeps its images of other names. V(containers-storage:name:tag) is podman's own storage,
-        V(docker-daemon:name:tag) that of Docker.
+        V(docker-daemon:name:tag) that of Docker, whose daemon listens where E(DOCKER_HOST) says.
     type: str
     required: true
   architecture:

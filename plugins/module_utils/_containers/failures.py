@@ -37,18 +37,21 @@ _ANYWHERE = (
     ("no space left on device|disk quota exceeded", "space", "Free some space there. skopeo's own large files go to TMPDIR, or /var/tmp."),
     ("no image found in (manifest list|image index)", "missing", "Choose an architecture that the image has."),
     ("not supported in this build|unknown transport", "unsupported", "Install a skopeo that has the transport, or choose another one."),
+    (r"client version \S+ is too old", "unsupported", "Install a newer skopeo: the Docker daemon is too new for this one."),
     ("can only be read from, not written to", "unsupported", "Choose another destination."),
     ("already exists|support modifying existing images", "exists", "Remove the destination, or choose another."),
 )
 #: The same, of registries and daemons only: a file, too, can end unexpectedly.
 _REMOTE = (
+    ("permission denied while trying to connect to the docker daemon", "forbidden", "Let this user write to Docker's socket."),
+    ("cannot connect to the docker daemon", "unreachable", "Start it, or say in DOCKER_HOST where it listens."),
     (r"\b403\b|forbidden|access to the resource is denied|\bdenied: ", "forbidden", ""),
     (r"unauthorized|authentication required|\b401\b|invalid username", "unauthorized", ""),
     ("gave http response to https client", "untrusted", "The registry speaks plain HTTP: set tls_verify: false if that is meant."),
     ("x509|tls: |certificate", "untrusted", "Give the registry's certificate authority in ca_certificates."),
     ("no such host", "unresolved", "Check the registry's name, the network and the proxy."),
     (
-        r"cannot connect to the docker daemon|connection refused|timeout|unreachable|connection reset|\beof\b|broken pipe|\b50[0234]\b"
+        r"connection refused|timeout|unreachable|connection reset|\beof\b|broken pipe|\b50[0234]\b"
         r"|too ?many ?requests|server misbehaving|temporary failure|closed network connection|goaway|stream error",
         "unreachable",
         "Check the registry's name, the network and the proxy, and run again.",

@@ -149,6 +149,9 @@ def _connection(ends: Sequence[End]) -> Iterator[_Connection]:
                 connection.options.append(f"--{side}authfile={credentials}")
             if reference.transport not in ("docker", "docker-daemon"):
                 continue
+            daemon = os.environ.get("DOCKER_HOST")
+            if reference.transport == "docker-daemon" and daemon:  # which skopeo by itself does not look at
+                connection.options.append(f"--{side}daemon-host={daemon}")
             if not access.tls_verify:
                 connection.options.append(f"--{side}tls-verify=false")
             if access.ca_certificates:

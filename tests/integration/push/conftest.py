@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import registry
+from tests.support import docker_daemon, registry
 from tests.support.image_push import Image
 from tests.support.registry import Registry
 
@@ -40,3 +40,9 @@ def secured() -> Iterator[Registry]:
     """A registry that wants an account, over TLS with an authority of its own."""
     with registry.serve(auth=True, tls=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def a_docker_daemon() -> Iterator[str]:
+    with docker_daemon.serve() as host:
+        yield host

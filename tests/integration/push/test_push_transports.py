@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -25,14 +27,20 @@ DESTINATIONS = {
     "oci-archive": "oci-archive:{folder}/dest.tar:tag",
     "docker-archive": "docker-archive:{folder}/dest.tar:localhost/dest:1",
     "containers-storage": "containers-storage:localhost/dest:1",
+    "docker-daemon": "docker-daemon:localhost/{name}:1",
 }
 #: They write Docker's manifest, which has no type for zstd.
-WITHOUT_ZSTD = ("docker-archive",)
+DOCKERS_OWN = ("docker-archive", "docker-daemon")
 
 
 @pytest.fixture(params=DESTINATIONS)
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def docker_host(a_docker_daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", a_docker_daemon)
 
 
 @pytest.fixture
@@ -42,8 +50,14 @@ def dest(transport: str, tmp_path: Path, a_registry: Registry, request: pytest.F
 
 
 def _inspect(reference: str, *options: str) -> bytes:
-    tls = ["--tls-verify=false"] if reference.startswith("docker:") else []
-    return run("skopeo", "inspect", "--raw", *options, *tls, reference).encode()
+    return run("skopeo", "inspect", "--raw", *options, *_reached(reference), reference).encode()
+
+
+def _reached(reference: str, side: str = "") -> list[str]:
+    """skopeo's options for it."""
+    if reference.startswith("docker-daemon:"):
+        return [f"--{side}daemon-host={os.environ['DOCKER_HOST']}"]
+    return [f"--{side}tls-verify=false"] if reference.startswith("docker:") else []
 
 
 def _digest(reference: str) -> str:
@@ -60,13 +74,16 @@ def _sources(image: Image, registry: Registry, folder: Path) -> dict[str, str]:
         "dir": f"dir:{folder}/src",
         "docker-archive": f"docker-archive:{folder}/src-docker.tar:localhost/src:1",
         "containers-storage": "containers-storage:localhost/src:1",
+        "docker-daemon": "docker-daemon:localhost/src:1",
     }
-    for transport in ("dir", "docker-archive", "containers-storage"):
-        run("skopeo", "copy", "--quiet", image.reference, sources[transport])
+    for transport in ("dir", "docker-archive", "containers-storage", "docker-daemon"):
+        run("skopeo", "copy", "--quiet", *_reached(sources[transport], "dest-"), image.reference, sources[transport])
     return sources
 
 
-@pytest.mark.parametrize("source", ["oci", "oci-archive", "docker", "docker format", "dir", "docker-archive", "containers-storage"])
+@pytest.mark.parametrize(
+    "source", ["oci", "oci-archive", "docker", "docker format", "dir", "docker-archive", "containers-storage", "docker-daemon"]
+)
 def test_from_any_transport_to_any(source: str, dest: str, transport: str, image: Image, a_registry: Registry, tmp_path: Path) -> None:
     src = _sources(image, a_registry, tmp_path)[source]
     options = {"tls_verify": False, "src_tls_verify": False}
@@ -87,11 +104,11 @@ def test_from_any_transport_to_any(source: str, dest: str, transport: str, image
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 def test_layers_are_not_compressed_anew(compression: str, dest: str, transport: str, tmp_path: Path) -> None:
     image = Image(tmp_path / "image", compression=compression)
-    if compression == "zstd" and transport in WITHOUT_ZSTD:
+    if compression == "zstd" and transport in DOCKERS_OWN:
         assert "zstd compression is not supported" in failure(image.reference, dest)["msg"]
         return
     made = push(image.reference, dest, tls_verify=False)
-    if transport != "docker-archive":
+    if transport not in DOCKERS_OWN:
         assert made["digest"] == _digest(dest) == image.digest
 
 
@@ -124,16 +141,27 @@ def test_check_mode_writes_nothing(dest: str, transport: str, image: Image, a_re
 
 
 def test_unchanged_destination_is_not_touched(dest: str, transport: str, image: Image, a_registry: Registry, tmp_path: Path) -> None:
+    began = time.time()
     push(image.reference, dest, tls_verify=False)
-    before, moved = tree(tmp_path / "out") if (tmp_path / "out").exists() else {}, _writes(a_registry)
+    assert _docker_writes(began) == (["load"] if transport == "docker-daemon" else [])
+
+    before, moved, began = tree(tmp_path / "out") if (tmp_path / "out").exists() else {}, _writes(a_registry), time.time()
     push(image.reference, dest, tls_verify=False)
     assert (tree(tmp_path / "out") if (tmp_path / "out").exists() else {}) == before
     assert _writes(a_registry) == moved
+    assert _docker_writes(began) == []
 
 
 def _outside_storage(folder: Path) -> dict[str, tuple[int, int, int]]:
     """podman's storage makes its own folders and locks when it is looked at."""
     return {path: facts for path, facts in tree(folder).items() if not path.startswith(f"{folder}/storage")}
+
+
+def _docker_writes(began: float) -> list[str]:
+    """What the docker daemon has done with images since then, other than read them."""
+    writes = ("delete", "import", "load", "pull", "tag", "untag")
+    filters = [f"--filter=event={event}" for event in writes]
+    return run("docker", "events", f"--since={began:f}", f"--until={time.time():f}", "--format={{.Action}}", *filters).split()
 
 
 def _writes(registry: Registry) -> int:
@@ -148,7 +176,7 @@ def test_one_architecture_of_several(dest: str, transport: str, tmp_path: Path, 
     options = {"tls_verify": False, "src_tls_verify": False, "architecture": "arm64"}
     made = push(source, dest, **options)
     assert json.loads(_inspect(dest, "--config"))["architecture"] == "arm64"
-    if transport != "docker-archive":
+    if transport not in DOCKERS_OWN:
         assert made["digest"] == manifests["arm64"]["digest"]
     assert not push(source, dest, **options)["changed"]
     # From a layout, too.

@@ -54,6 +54,35 @@ def test_kind(said: str, kind: str) -> None:
     assert _explain(said).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("said", "kind", "hint"),
+    [
+        (
+            "loading image from docker engine: Cannot connect to the Docker daemon at unix:///run/docker.sock."
+            " Is the docker daemon running?",
+            "unreachable",
+            "DOCKER_HOST",
+        ),
+        (
+            "loading image from docker engine: permission denied while trying to connect to the Docker daemon socket at"
+            " unix:///var/run/docker.sock: Get: dial unix /var/run/docker.sock: connect: permission denied",
+            "forbidden",
+            "Docker's socket",
+        ),
+        (
+            "writing blob: saving image to docker engine: Error response from daemon: client version 1.22 is too old. Minimum supported"
+            " API version is 1.24, please upgrade your client to a newer version",
+            "unsupported",
+            "Install a newer skopeo",
+        ),
+    ],
+)
+def test_docker_daemon_that_cannot_be_used(said: str, kind: str, hint: str) -> None:
+    failure = _explain(said, dest=parse_reference("docker-daemon:localhost/ock:1"))
+    assert failure.kind == kind
+    assert hint in str(failure)
+
+
 def test_result_says_reason_and_registry() -> None:
     assert _explain("unauthorized").details == {"reason": "unauthorized", "registry": "registry.example.com"}
 
