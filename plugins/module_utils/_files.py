@@ -18,6 +18,10 @@ from ._errors import OcneError
 from ._imagebuild.progress import Progress, silent
 
 
+class Busy(OcneError):
+    """Another run makes the file."""
+
+
 def file_sha256(path: Path, progress: Progress = silent) -> str:
     """The digest of the file's bytes in hex; memory does not grow with the file."""
     digest, done = hashlib.sha256(), 0
@@ -62,7 +66,8 @@ def locked(destination: Path, timeout: float, progress: Progress = silent) -> It
     """Be the only run that makes this file.
 
     :param timeout: seconds to wait for another run; progress is told of the wait.
-    :raises OcneError: the folder cannot be written to, or another run still holds the lock.
+    :raises Busy: another run still holds the lock.
+    :raises OcneError: the folder cannot be written to.
     """
     path = destination.with_name(f".{destination.name}.lock")
     deadline = time.monotonic() + timeout
@@ -79,7 +84,7 @@ def locked(destination: Path, timeout: float, progress: Progress = silent) -> It
             holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(handle)
             if time.monotonic() >= deadline:
-                raise OcneError(
+                raise Busy(
                     f"Another run (process {holder}) is making {destination}; it did not end within {timeout:.0f} s.",
                     "Wait for it, end it, or give this run another destination.",
                 ) from None
@@ -98,6 +103,32 @@ def locked(destination: Path, timeout: float, progress: Progress = silent) -> It
             return
         finally:
             os.close(handle)
+
+
+@contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Keep a file from being pruned while it is read; what is no file is left alone."""
+    if not path.is_file():
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether some run on this host reads the file within in_use()."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -22,6 +22,7 @@ from ._files import write_private
 from ._imagebuild.progress import Progress, silent
 
 RECORD_VERSION = 1
+_SUFFIX = ".build.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,13 @@ class Record:
 
 
 def record_path(artefact: Path) -> Path:
-    return artefact.with_name(f"{artefact.name}.build.json")
+    return artefact.with_name(f"{artefact.name}{_SUFFIX}")
+
+
+def recorded(folder: Path) -> list[Path]:
+    """Files of the folder that have a record beside them, by name."""
+    names = (path.name[: -len(_SUFFIX)] for path in folder.glob(f"*{_SUFFIX}"))
+    return sorted(folder / name for name in names if name and (folder / name).is_file())
 
 
 def read(artefact: Path, progress: Progress = silent) -> Record | None:

@@ -91,6 +91,11 @@ options:
     description:
       - Kubernetes version of the image, for its freeform tag C(ocne/kubernetes). Default is V(1.33) if O(state=present).
     type: str
+  keep:
+    description:
+      - How many images stay, of each name, architecture and Kubernetes version the newest. An image that is being imported stays, too, and
+        is not counted. Without it, all are removed. Only used if O(state=absent).
+    type: int
   keep_object:
     description:
       - Whether to keep the object after the import. An object that is kept, and holds the same content, is not uploaded again.
@@ -174,6 +179,13 @@ EXAMPLES = r"""
     state: absent
     compartment: team/images
     display_name: ock
+
+- name: Remove them but for the newest two of each architecture and version
+  ocne.images.ocne_oci_import:
+    state: absent
+    compartment: team/images
+    display_name: ock
+    keep: 2
 """
 
 RETURN = r"""
@@ -272,6 +284,7 @@ def main() -> None:
             "image_id": {"type": "str"},
             "architecture": {"type": "str", "choices": list(_platform.ARCHITECTURES)},
             "kubernetes_version": {"type": "str"},
+            "keep": {"type": "int"},
             "keep_object": {"type": "bool", "default": False},
             "private_cloud": {"type": "bool", "default": False},
             "import_through": {"type": "str", "choices": ["auto", "object", "preauthenticated_request"], "default": "auto"},
@@ -279,6 +292,7 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 3600},
             **auth.ARGUMENTS,
         },
+        mutually_exclusive=[("keep", "image_id"), ("keep", "src"), ("keep", "object_name")],
         required_if=[
             ("state", "absent", ("image_id", "display_name", "src"), True),
         ],

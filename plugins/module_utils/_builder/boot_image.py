@@ -76,6 +76,7 @@ class BootImage:
                 return {"changed": False, **self._result(observed, made)}  # another run made it while this one waited
             built = self._build(observed.source, partial)
             facts = {"engine": built.engine, "engine_reason": built.engine_reason, "changes": built.changes}
+            facts["architecture"] = self._architecture
             record = _record.Record(observed.source.digest, observed.options, _record.describe(partial, built.sha256), facts)
             self._progress(f"writing {observed.dest.name} to disk", 0, None)
             artefact.publish(partial, observed.dest, record)
@@ -111,6 +112,7 @@ class BootImage:
 
     def _result(self, observed: _Observed, record: _record.Record) -> dict[str, Any]:
         return {
+            **record.facts,
             "path": str(observed.dest),
             "sha256": record.artefact.sha256,
             "size": record.artefact.size,
@@ -118,7 +120,6 @@ class BootImage:
             "architecture": self._architecture,
             "kubernetes_version": self._version,
             "provider": self._options.provider,
-            **record.facts,
         }
 
 

@@ -82,6 +82,7 @@ class OstreeArchive:
                 return {"changed": False, **self._result(observed, made)}  # another run made it while this one waited
             built = self._build((observed.source, observed.base), partial)
             facts = {key: value for key, value in asdict(built).items() if key not in ("sha256", "size")}
+            facts["architecture"] = self._architecture
             record = _record.Record(observed.source.digest, observed.options, _record.describe(partial, built.sha256), facts)
             self._progress(f"writing {observed.dest.name} to disk", 0, None)
             artefact.publish(partial, observed.dest, record)
@@ -114,6 +115,7 @@ class OstreeArchive:
 
     def _result(self, observed: _Observed, record: _record.Record) -> dict[str, Any]:
         return {
+            **record.facts,
             "path": str(observed.dest),
             "sha256": record.artefact.sha256,
             "size": record.artefact.size,
@@ -123,7 +125,6 @@ class OstreeArchive:
             "kubernetes_version": self._version,
             "image": IMAGE_NAME,
             "ref": self._options.ref,
-            **record.facts,
         }
 
 

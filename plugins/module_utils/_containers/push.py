@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
 from .. import _platform
 from .._errors import OcneError
+from .._files import in_use
 from .._imagebuild.progress import Progress
 from .._module import Plan
 from . import destination
@@ -62,7 +64,10 @@ class Push:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         source: Found = plan.context
-        with destination.writing(self._dest, self._params["lock_timeout"], self._progress) as staged:
+        with ExitStack() as stack:
+            if self._source.path:
+                stack.enter_context(in_use(self._source.path))
+            staged = stack.enter_context(destination.writing(self._dest, self._params["lock_timeout"], self._progress))
             options = list(staged.options)
             if keeps_manifest(source, self._dest):
                 options.append("--preserve-digests")

@@ -47,6 +47,8 @@ class Absent:
         self._params = params
         self._progress = progress
         self._clients = Clients(params)
+        if params["keep"] is not None and params["keep"] < 1:
+            raise OcneError(f"keep is {params['keep']}.", "Give how many images are to stay, or leave it out to remove all.")
 
     def plan(self) -> Plan:
         seen = self._observe()
@@ -111,7 +113,8 @@ class Absent:
             images.KUBERNETES_TAG: params["kubernetes_version"],
         }
         found = images.our_images(self._clients, compartment, params["display_name"])
-        return images.with_tags(found, {key: value for key, value in tags.items() if value})
+        found = images.with_tags(found, {key: value for key, value in tags.items() if value})
+        return found if params["keep"] is None else images.superseded(found, params["keep"])
 
     def _await_end_of_import(self, identifier: str, deadline: Deadline) -> None:
         """An image cannot be deleted before."""

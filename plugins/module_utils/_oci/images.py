@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,6 +36,20 @@ def our_images(clients: Clients, compartment: str, display_name: str | None) -> 
 
 def with_tags(images: Iterable[Any], tags: Mapping[str, str]) -> list[Any]:
     return [image for image in images if all(image.freeform_tags.get(key) == value for key, value in tags.items())]
+
+
+def superseded(images: Iterable[Any], keep: int) -> list[Any]:
+    """Images that can be used and of which there are enough newer ones: for each name, architecture and version, all but the newest."""
+    newer: Counter[tuple[str, ...]] = Counter()
+    found = []
+    for image in sorted(images, key=lambda image: (image.time_created, image.id), reverse=True):
+        kind = (image.display_name, *(image.freeform_tags.get(tag, "") for tag in (ARCHITECTURE_TAG, KUBERNETES_TAG)))
+        if image.lifecycle_state in USABLE:
+            # What is on its way is neither removed nor counted: its import may fail.
+            newer[kind] += 1
+            if newer[kind] > keep:
+                found.append(image)
+    return found
 
 
 def get_image(clients: Clients, identifier: str) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import OcneError
-from .._files import locked
+from .._files import in_use, locked
 from .._imagebuild.progress import Progress, silent
 from .._module import Plan
 from .._shield import uninterrupted
@@ -52,7 +52,7 @@ class Present:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         want, place, planned = plan.context
-        with self._only_run(planned.journal.path, place):
+        with in_use(want.source.path), self._only_run(planned.journal.path, place):
             # What another run has done while this one waited is not done again.
             seen = observe(self._clients, planned.compartment, place, want)
             run = _Run(self._clients, self._params, self._progress, want, place, seen)

@@ -83,6 +83,26 @@ def test_what_no_role_knows_of_a_target_is_told_before_anything_is_made(tmp_path
     assert not (tmp_path / ".ocne").exists()
 
 
+def test_superseded_files_and_images_are_removed(tmp_path: Path) -> None:
+    images = tmp_path / ".ocne/images"
+    with Endpoint(tmp_path / "cloud") as cloud:
+        cloud.add_compartment("team/images")
+        for arguments in ([], ["quiet"]):
+            play("create_and_upload_oci_image", tmp_path, cloud, ocne_images_kernel_arguments=arguments)
+        play("create_oci_image", tmp_path, cloud, ocne_images_kubernetes_version="1.32", ocne_images_kernel_arguments=["quiet"])
+        assert len(cloud.images.by_id) == 2 and len(list(images.glob("*.oci"))) == 2
+        kept = {"ocne_images_keep": 1, "ocne_images_kernel_arguments": ["quiet"]}
+        # The file of the target is the older one, and stays as what the target asks for.
+        assert "changed=1 " in play("create_and_upload_oci_image", tmp_path, cloud, "--check", **kept)
+        assert "changed=1 " in play("create_and_upload_oci_image", tmp_path, cloud, **kept)
+        assert "changed=0 " in play("create_and_upload_oci_image", tmp_path, cloud, **kept)
+        assert len([each for each in cloud.images.by_id.values() if each.document["lifecycleState"] == "AVAILABLE"]) == 1
+        assert len(list(images.glob("*.oci"))) == 2
+        kept["ocne_images_kubernetes_version"] = "1.32"
+        assert "changed=2 " in play("create_and_upload_oci_image", tmp_path, cloud, **kept), "imported; the other file removed"
+        assert [path.name for path in images.glob("*.oci")] == ["boot.qcow2-1.32-amd64.oci"]
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     with Endpoint(tmp_path / "cloud") as cloud:
         printed = play("create_oci_image", tmp_path, cloud, "-vvv", ocne_images_proxy={"http": "http://user:canary@proxy.example.com"})

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from ansible_collections.ocne.images.plugins.module_utils import _files, _record
 
+from tests.support import module_call
 from tests.support.oci_endpoint import Fault
 from tests.support.oci_http import Client
 from tests.support.oci_import import BUCKET, Importer
@@ -65,6 +67,22 @@ def test_killed_upload_sends_only_the_missing_parts(importer: Importer, disk: Pa
     assert importer.endpoint.images.by_id[result["image"]["id"]].disk.read_bytes() == disk.read_bytes()
     assert importer.objects() == []
     assert not importer.journals()
+
+
+def test_an_image_that_is_being_imported_is_not_pruned(importer: Importer, tmp_path: Path) -> None:
+    old, new = (Path(shutil.copy(importer.params["src"], tmp_path / name)) for name in ("old", "new"))
+    for made_at, path in ((1, old), (2, new)):
+        os.utime(path, (made_at, made_at))
+        _record.write(path, _record.Record("sha256:a", {}, _record.describe(path, _files.file_sha256(path)), {}))
+    _slow_parts_after(importer, 1)
+    process = importer.start(src=str(old))
+    _wait_until(importer.puts, process)
+    pruned = module_call.call("ocne_image_prune", {"path": str(tmp_path), "keep": 1})
+    assert pruned["in_use"] == [str(old)] and not pruned["changed"] and old.exists()
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=20)
+    pruned = module_call.call("ocne_image_prune", {"path": str(tmp_path), "keep": 1})
+    assert pruned["removed"] == [str(old)] and not old.exists() and new.exists()
 
 
 def test_journal_can_be_read_by_its_owner_only(importer: Importer) -> None:

@@ -218,6 +218,30 @@ def test_absent_by_name_removes_ours_of_that_name(importer: Importer, other_disk
     assert not importer(state="absent", src=None, architecture=None, display_name="ock")["changed"]
 
 
+def test_absent_keeps_the_newest_of_each_architecture_and_version(importer: Importer, disk: Path, other_disk: Path) -> None:
+    made = [importer(src=str(path), display_name="ock")["image"]["id"] for path in (disk, other_disk)]
+    arm, earlier = (importer(display_name=name, architecture="arm64")["image"]["id"] for name in ("ock", "earlier"))
+    document = importer.endpoint.images.by_id[earlier].document
+    document.update(displayName="ock", freeformTags={**document["freeformTags"], "ocne/kubernetes": "1.32"})
+    importer.endpoint.images.by_id[earlier].publish()
+    older = {"state": "absent", "src": None, "architecture": None, "kubernetes_version": None, "display_name": "ock", "keep": 1}
+
+    assert not importer(check=True, **{**older, "keep": 2})["changed"]
+    # What is on its way may fail: it does not count.
+    newest = importer.endpoint.images.by_id[made[1]]
+    newest.document["lifecycleState"] = "IMPORTING"
+    newest.publish()
+    assert not importer(check=True, **older)["changed"]
+    newest.document["lifecycleState"] = "AVAILABLE"
+    newest.publish()
+
+    foretold, removed = importer(check=True, **older), importer(**older)
+    assert removed["actions"] == foretold["actions"] == [f"delete image {made[0]} (ock)"]
+    assert {image["id"] for image in importer.images()} == {made[1], arm, earlier}
+    assert not importer(**older)["changed"]
+    assert "keep is 0" in importer.message(**{**older, "keep": 0})
+
+
 def test_absent_by_content_removes_the_object_too(importer: Importer, other_disk: Path) -> None:
     importer(keep_object=True)
     kept = importer(src=str(other_disk))["image"]["id"]

@@ -131,8 +131,7 @@ class Launcher:
         )
         if unknown or missing:
             raise ValueError(f"{template['name']}: not asked for: {unknown}; not answered: {missing}")
-        long_enough = {name: each for name, each in questions.items() if len(each.get("default", "")) >= each.get("min", 0)}
-        defaults = {name: each["default"] for name, each in long_enough.items() if "default" in each}
+        defaults = {name: each["default"] for name, each in questions.items() if "default" in each and _at_least(each)}
         return {**defaults, **answers}
 
     def _write_inventory(self, inventory: int, folder: Path) -> None:
@@ -197,6 +196,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(_Unsafe, lambda dumper, value: dumper.represent_scalar("!unsafe", str(value)))
+
+
+def _at_least(question: Json) -> bool:
+    """Whether the default is as long, or as much, as its question demands."""
+    default = question["default"]
+    return bool((default if isinstance(default, (int, float)) else len(default)) >= question.get("min", 0))
 
 
 def _dump(variables: Json, fixed: Json) -> str:

@@ -52,8 +52,8 @@ def test_roles_that_build_have_all_options_of_a_build(role: str, option: str) ->
 
 
 def test_builds_are_given_all_options() -> None:
-    (tasks,) = yaml.safe_load((ROLES / "builder/tasks/main.yml").read_text())
-    for options in tasks["module_defaults"].values():
+    build = yaml.safe_load((ROLES / "builder/tasks/main.yml").read_text())[0]
+    for options in build["module_defaults"].values():
         assert set(BUILDER_OPTIONS) <= set(options)
 
 
