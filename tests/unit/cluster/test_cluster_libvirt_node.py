@@ -254,6 +254,9 @@ def test_manifests_come_in_the_order_of_what_they_need() -> None:
     (flannel,) = [each for each in found if each["metadata"]["name"] == "kube-flannel-ds"]
     (container,) = flannel["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"{REGISTRY}/flannel:v0.22.3-2" and "--iface=enp0s2" in container["args"]
+    # Flannel reaches the API server before kube-proxy does its work.
+    variables = {each["name"]: each.get("value") or each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]}
+    assert (variables["KUBERNETES_SERVICE_HOST"], variables["KUBERNETES_SERVICE_PORT"]) == ("status.hostIP", "6443")
     (proxy,) = [each for each in found if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "kube-proxy"]
     assert json.loads(proxy["data"]["kubeconfig.conf"])["clusters"][0]["cluster"]["server"] == "https://10.0.0.5:6443"
 

@@ -92,7 +92,13 @@ def _flannel(image: str, interface: str) -> list[Manifest]:
         "args": ["--ip-masq", "--kube-subnet-mgr", f"--iface={interface}"],
         "resources": {"requests": {"cpu": "50m", "memory": "50Mi"}},
         "securityContext": {"privileged": False, "capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}},
-        "env": [_field("POD_NAME", "metadata.name"), _field("POD_NAMESPACE", "metadata.namespace")],
+        "env": [
+            _field("POD_NAME", "metadata.name"),
+            _field("POD_NAMESPACE", "metadata.namespace"),
+            # The API server where it is, not by its service, which is nowhere before kube-proxy works.
+            _field("KUBERNETES_SERVICE_HOST", "status.hostIP"),
+            {"name": "KUBERNETES_SERVICE_PORT", "value": str(API_PORT)},
+        ],
         "volumeMounts": mounts,
     }
     pod = {
