@@ -15,9 +15,11 @@ import pytest
 from tests.support import build_cluster, cluster_accounts, module_call, registry
 from tests.support.build_cluster import BuildCluster, is_building
 from tests.support.registry import PASSWORD, USER, Registry
-from tests.support.sample_disk import SMALL, boot_disk
+from tests.support.sample_disk import SMALL, DiskSpec, boot_disk
 from tests.support.sample_image import write_layout
 
+#: Large enough for something to happen while it is on its way.
+LARGER = DiskSpec(padding=300)
 WHOLE = ["boot.oci", "boot.oci.build.json"]
 
 

@@ -20,14 +20,12 @@ from ansible_collections.ocne.images.plugins.module_utils._files import partial_
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes import run as build_run
 from ansible_collections.ocne.images.plugins.module_utils._kubernetes import transfer
 
-from tests.cluster.builder_cluster.conftest import WHOLE, ClusterConverter, reached
+from tests.cluster.builder_cluster.conftest import LARGER, WHOLE, ClusterConverter, reached
 from tests.support.build_cluster import is_building, kill_node
 from tests.support.command import run
 from tests.support.registry import Registry
-from tests.support.sample_disk import DiskSpec, boot_disk
+from tests.support.sample_disk import boot_disk
 
-#: Large enough for something to happen while it is on its way.
-LARGER = DiskSpec(padding=300)
 MIB = 1 << 20
 
 

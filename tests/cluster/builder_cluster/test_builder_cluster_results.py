@@ -7,13 +7,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
-from tests.cluster.builder_cluster.conftest import WHOLE, ClusterConverter, reached
+from tests.cluster.builder_cluster.conftest import LARGER, WHOLE, ClusterConverter, reached
 from tests.support import module_call
+from tests.support.build_cluster import is_building
 from tests.support.nginx_image import write_nginx_image
 from tests.support.ostree_image import CHUNKED
 from tests.support.registry import PASSWORD, Registry
+from tests.support.sample_disk import boot_disk
 
 
 def test_a_file_is_sent_and_gives_the_same_bytes(convert: ClusterConverter) -> None:
@@ -53,6 +58,42 @@ def test_a_damaged_blob_of_the_cache_is_fetched_again(convert: ClusterConverter,
         blob.seek(1000)
         blob.write(b"damage")
     assert convert(source=source)["sha256"] == made["sha256"]
+    assert convert.left() == []
+
+
+def test_a_pod_can_do_little(convert: ClusterConverter) -> None:
+    """As it runs: its builder waits for a file that does not come."""
+    process = convert.start(source=str(boot_disk(LARGER)))
+    pod = convert.cluster.wait_for_pod(convert.namespace, is_building, 300)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        assert convert.inside("id", "-u").strip() != "0"
+        status = dict(line.split(":\t") for line in convert.inside("cat", "/proc/self/status").splitlines())
+        assert (int(status["CapEff"], 16), int(status["CapBnd"], 16), status["NoNewPrivs"], status["Seccomp"]) == (0, 0, "1", "2")
+        assert "Read-only file system" in convert.inside("sh", "-c", "touch /tmp/file 2>&1 || true")
+        assert "No such file" in convert.inside("sh", "-c", "ls /var/run/secrets/kubernetes.io 2>&1 || true")
+        requests = {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "2Gi"}
+        assert [container["resources"]["requests"] for container in pod["spec"]["containers"]] == [requests]
+        assert not [volume for volume in pod["spec"]["volumes"] if "hostPath" in volume]
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.communicate()
+    assert convert.left() == []
+
+
+def test_memory_does_not_grow_with_the_image(convert: ClusterConverter) -> None:
+    """Of neither end: an image of more than 300 MB goes into a pod that may use 96 MiB, and a result of that size comes back."""
+    little = {"requests": {"memory": "96Mi"}, "limits": {"memory": "96Mi"}}
+    process, peak = convert.start(source=str(boot_disk(LARGER)), resources=little), 0
+    while process.poll() is None:
+        with suppress(OSError, StopIteration):  # it has just ended
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak = int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
+        time.sleep(0.1)
+    made = json.loads(process.communicate()[0])
+    assert made.get("msg") is None and made["size"] > 300 << 20
+    assert 0 < peak < 200 << 20
     assert convert.left() == []
 
 
