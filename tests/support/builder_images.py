@@ -16,25 +16,22 @@ import argparse
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable, Optional
 
+from tests.support import debian
 from tests.support.command import CACHE, ROOT, as_root, run
 from tests.support.podman import Podman
 
 CONTAINERFILE = ROOT / "docs/Containerfile.guestfs"
-SUITE = "bookworm"
 #: What the two stock images have: skopeo, and Python.
 _NATIVE = ("ca-certificates", "python3", "skopeo")
-#: What nothing in a pod reads.
-_LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
 def root_archive() -> Path:
     """A tar of the root file system of the image for the engine native."""
-    return _kept("native", repr((SUITE, _NATIVE, _LEFT_OUT)), lambda output: _bootstrap(_NATIVE, output))
+    return _kept("native", repr((debian.SUITE, _NATIVE, debian.LEFT_OUT)), lambda output: _bootstrap(_NATIVE, output))
 
 
 def guestfs_archive() -> Path:
@@ -74,9 +71,7 @@ def _kept(engine: str, made_of: str, make: Callable[[Path], None]) -> Path:
 
 
 def _bootstrap(packages: Sequence[str], output: Path) -> None:
-    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=tar", f"--include={','.join(packages)}"]
-    command += ["--aptopt=APT::Install-Recommends false", *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT)]
-    run(*as_root([*command, SUITE, output, "-"]), stdin=_sources())
+    debian.bootstrap(packages, output)
     if os.geteuid():
         run(*as_root(["chown", str(os.getuid()), output]))
 
@@ -84,7 +79,7 @@ def _bootstrap(packages: Sequence[str], output: Path) -> None:
 def _build(output: Path) -> None:
     podman = Podman()
     try:
-        base = output.with_suffix(".base")
+        base = output.with_suffix(".base.tar")
         _bootstrap(("ca-certificates",), base)
         podman("import", base, "localhost/base")
         base.unlink()
@@ -93,15 +88,6 @@ def _build(output: Path) -> None:
         podman("save", f"--output={output}", "localhost/guestfs")
     finally:
         podman.close()
-
-
-def _sources() -> str:
-    """The mirrors of this machine, in whichever way they are written down."""
-    mirrors = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").split()
-    security = [mirror for mirror in mirrors if re.search("security", mirror)]
-    others = [mirror for mirror in mirrors if mirror not in security]
-    lines = [f"deb {others[0]} {SUITE} main"] + ([f"deb {security[0]} {SUITE}-security main"] if security else [])
-    return "".join(f"{line}\n" for line in lines)
 
 
 def main() -> None:
