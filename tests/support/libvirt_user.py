@@ -77,7 +77,7 @@ class User:
         return result
 
     def there(self) -> list[str]:
-        """All that is there: machines, pools and their volumes, and files but those of libvirt's daemon itself."""
+        """All that is there: machines, pools and their volumes, and files but those of libvirt's daemon itself and of caches."""
         pools = self.virsh("pool-list", "--all", "--name").split()
         found = [f"machine {name}" for name in self.virsh("list", "--all", "--name").split()]
         found += [f"pool {name}" for name in pools]
@@ -85,14 +85,15 @@ class User:
             self.virsh("pool-refresh", pool)
             found += [f"volume {line.split()[0]}" for line in self.virsh("vol-list", pool).splitlines() if line.strip()]
         files = (path.relative_to(self.home) for path in self.home.rglob("*") if path.is_file() or path.is_socket())
-        daemon = (
+        others = (
             "run/libvirt/",
             ".cache/libvirt/virtlogd",
             ".config/libvirt/storage/.",
             ".cache/libvirt/qemu/cache/",
             ".cache/dconf",
+            ".ocne/cache/",
         )
-        return sorted(found + [str(path) for path in files if not str(path).startswith(daemon)])
+        return sorted(found + [str(path) for path in files if not str(path).startswith(others)])
 
     def wait_for(self, *words: str, contains: str, timeout: float = 120) -> None:
         """Wait until a command of virsh says that."""

@@ -10,7 +10,7 @@ import getpass
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from tests.support.network import free_port
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[dict[str, Any]]:
+def serve(folder: Path, within: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """A server that lives as long as the context; the variables of an Ansible host that is reached through it.
 
     :param folder: for its keys.
+    :param within: a command that runs a command, as in another namespace.
     """
     port = free_port()
     for name in ("host", "user"):
@@ -34,7 +35,7 @@ def serve(folder: Path) -> Iterator[dict[str, Any]]:
     config = folder / "sshd_config"
     config.write_text(_config(folder, port))
     log = folder / "sshd.log"
-    server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stderr=log.open("w"))
+    server = subprocess.Popen([*within, "/usr/sbin/sshd", "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stderr=log.open("w"))
     try:
         _wait_ready(port, log)
         yield {
