@@ -25,8 +25,6 @@ from tests.support import machine
 from tests.support.machine import ROOT, SetupError, say
 
 RESULTS = ROOT / ".cache/results"
-#: Seconds after which a test hangs.
-TEST_LIMIT = 900
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class Tier:
     :param spread: pytest-xdist's options, where several processes run them at a time.
     :param as_root: whether they need root (through sudo where the user is not).
     :param cluster: whether they share a cluster of kind. It is made before them, and removed when all tiers have run.
-    :param by_name: run only where it is asked for: these tests emulate a processor, or build an image of many packages.
+    :param by_name: run only where it is asked for: these tests build an image of many packages.
+    :param limit: seconds after which a test hangs.
     """
 
     folder: str
@@ -47,6 +46,7 @@ class Tier:
     as_root: bool = False
     cluster: bool = False
     by_name: bool = False
+    limit: int = 900
 
 
 TIERS = {
@@ -67,6 +67,8 @@ TIERS = {
         spread=("-n2", "--dist=loadfile"),  # what a file's tests share is made once
         as_root=True,
     ),
+    # Before a cluster of kind runs: it would take part of what an emulated processor needs.
+    "libvirt": Tier("tests/libvirt", ("sample disks", "container images", "virtual machines"), as_root=True, limit=3600),
     "cluster": Tier(
         "tests/cluster",
         ("sample disks", "container images", "a registry", "images for builds on a cluster", "a cluster"),
@@ -74,7 +76,6 @@ TIERS = {
         cluster=True,
     ),
     "molecule": Tier("tests/molecule", as_root=True, cluster=True),
-    "libvirt": Tier("tests/libvirt", ("sample disks", "container images", "virtual machines"), as_root=True, by_name=True),
     "image": Tier("tests/image", ("sample disks", "a registry", "archive containers", "a host with systemd"), as_root=True, by_name=True),
 }
 
@@ -172,7 +173,7 @@ def _pytest(name: str, venv: Path, tier: Tier, arguments: Sequence[str]) -> Coun
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     command = [str(venv / "bin/python"), "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider"]
-    command += ["--durations=15", f"--timeout={TEST_LIMIT}", *tier.spread]
+    command += ["--durations=15", f"--timeout={tier.limit}", *tier.spread]
     selected = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
     command += [*arguments, *([] if selected else [tier.folder])]
     environment = {
