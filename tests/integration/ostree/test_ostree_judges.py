@@ -55,6 +55,7 @@ def test_the_summary_is_the_one_that_ostree_writes(made: Archive, tmp_path: Path
 
 def test_a_machine_can_be_installed_from_the_running_container(made: Archive, podman: Podman, tmp_path: Path, tree: Path) -> None:
     podman("load", "--quiet", "--input", made.path)
+    assert '"80/tcp"' in podman("image", "inspect", "--format={{json .Config.ExposedPorts}}", IMAGE)
     with podman.serving(IMAGE, 80, "ostree/config") as url:
         assert run("curl", "--fail", "--silent", f"{url}/ostree/refs/heads/ock").strip() == made.result["commit"]
         repository = tmp_path / "bare"
@@ -67,6 +68,37 @@ def test_a_machine_can_be_installed_from_the_running_container(made: Archive, po
     if "tree" in str(made.path):
         run("ostree", f"--repo={repository}", "checkout", "ock:ock", tmp_path / "checkout")
         assert _listing(tmp_path / "checkout") == _listing(tree)
+
+
+def test_signature_is_verified_by_who_installs(archive: Archiver, podman: Podman, tmp_path: Path, tree: Path) -> None:
+    home, repository = tmp_path / "gpg", f"--repo={tmp_path / 'repository'}"
+    home.mkdir(mode=0o700)
+    environment = {"GNUPGHOME": str(home)}
+    run("ostree", repository, "init", "--mode=archive")
+    run("ostree", repository, "commit", "--branch=ock", f"--tree=dir={tree}")
+    try:
+        for name in ("publisher", "stranger"):
+            address = f"{name}@example.com"
+            run("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key", address, "ed25519", "sign", env=environment)
+            run("gpg", "--batch", "--quiet", f"--output={tmp_path / name}.gpg", "--export", address, env=environment)
+        run("ostree", repository, "gpg-sign", f"--gpg-homedir={home}", "ock", "publisher@example.com", env=environment)
+    finally:
+        run("gpgconf", "--kill", "all", env=environment)
+    encapsulate(tmp_path / "repository", "ock").write(tmp_path / "signed")
+    archive(f"oci:{tmp_path}/signed:latest")
+
+    podman("load", "--quiet", "--input", archive.dest)
+    with podman.serving(IMAGE, 80, "ostree/config") as url:
+        for name in ("publisher", "stranger"):
+            client = f"--repo={tmp_path / f'client-of-{name}'}"
+            run("ostree", client, "init", "--mode=bare")
+            run("ostree", client, "remote", "add", f"--gpg-import={tmp_path / name}.gpg", "ock", f"{url}/ostree")
+            if name == "publisher":
+                run("ostree", client, "pull", "ock", "ock")
+                run("ostree", client, "fsck")
+            else:
+                with pytest.raises(RuntimeError, match="public key not found"):
+                    run("ostree", client, "pull", "ock", "ock")
 
 
 def _listing(top: Path) -> dict[str, tuple[object, ...]]:

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.ostree.conftest import Archiver
-from tests.support import module_call, registry
+from tests.support import module_call, proxy, registry
 from tests.support.command import ROOT, run
+from tests.support.network import machine_address
 from tests.support.nginx_image import write_image, write_nginx_image
 from tests.support.ostree_image import CHUNKED, COMMIT, SINGLE, load
 
@@ -147,6 +148,36 @@ def test_an_account_does_not_reach_the_base_images_registry(archive: Archiver, b
             guarded = other.push(f"oci:{base}:latest", "nginx:stable")
             message = archive.message(source, base_image=guarded, username=private.username, password=private.password, force=True)
             assert other.host in message and "podman login" in message
+
+
+def test_images_come_through_a_proxy_from_a_registry_with_an_authority_of_its_own(archive: Archiver, base: Path) -> None:
+    # What is local is reached without a proxy.
+    with proxy.serve() as between, registry.serve(auth=True, tls=True, address=machine_address()) as private:
+        images = {"source": private.push(SOURCE, "ock-ostree:1.33"), "base_image": private.push(f"oci:{base}:latest", "nginx:stable")}
+        options = {"username": private.username, "password": private.password, "tls_verify": True, "proxy": {"https": between.url}}
+        assert "certificate" in archive.message(**images, **options)
+        between.tunnels.clear()
+        result = archive(**images, **options, ca_certificates=str(private.ca))
+        assert result["commit"] == COMMIT
+        assert {there for _client, there in between.tunnels} == {private.host}
+        assert proxy.PASSWORD not in json.dumps(result)
+
+
+def test_registry_that_goes_away_leaves_the_old_archive(archive: Archiver, base: Path) -> None:
+    with registry.serve() as running:
+        nginx = running.push(f"oci:{base}:latest", "nginx:stable")
+        source = running.push(SOURCE, "ock-ostree:1.33")
+        archive(source, base_image=nginx)
+        sha256 = run("sha256sum", archive.dest).split()[0]
+        running.push(f"oci-archive:{SINGLE}", "ock-ostree:1.33")
+        for layer in (running.storage / "docker/registry/v2/blobs").rglob("data"):
+            if layer.stat().st_size > 20000:
+                layer.write_bytes(layer.read_bytes()[:-5000])  # the connection ends before what was promised
+        message = archive.message(source, base_image=nginx, cache_dir=str(archive.folder / "other cache"))
+        assert f"Could not copy {running.reference('ock-ostree')}" in message
+    assert "connection refused" in archive.message(source, base_image=nginx)
+    assert archive.left() == FINISHED
+    assert run("sha256sum", archive.dest).split()[0] == sha256
 
 
 def test_a_killed_run_is_made_good_by_the_next(archive: Archiver) -> None:
