@@ -106,6 +106,14 @@ def test_disk_full(reference: str, image: Image, big: Image, small_disk: Path) -
     assert [path.name for path in small_disk.iterdir() if path.name.startswith(".")] == []
 
 
+def test_docker_daemon_that_is_not_there(image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    result = failure(image.reference, "docker-daemon:localhost/a:1")
+    assert result["reason"] == "unreachable"
+    assert f"{tmp_path}/docker.sock" in result["msg"]
+    assert result["msg"].endswith("Start it, or say in DOCKER_HOST where it listens.")
+
+
 def test_mount_point_is_no_folder_to_replace(image: Image, small_disk: Path) -> None:
     assert f"dir:{small_disk}/image" in failure(image.reference, f"dir:{small_disk}")["msg"]
 
