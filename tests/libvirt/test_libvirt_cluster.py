@@ -45,7 +45,7 @@ def wait_for_pods(kubeconfig: str, *names: str) -> None:
         time.sleep(2)
 
 
-def test_a_cluster_is_made_builds_is_found_started_and_removed(clusters: Clusters, tmp_path: Path) -> None:
+def test_a_cluster_is_made_found_started_builds_and_is_removed(clusters: Clusters, tmp_path: Path) -> None:
     user = clusters.user
     before = user.there()
     clusters.params.update(source=str(image.image()), kubernetes_version=image.KUBERNETES_VERSION, disk_size=10, wait_timeout=_PATIENCE)
@@ -62,12 +62,16 @@ def test_a_cluster_is_made_builds_is_found_started_and_removed(clusters: Cluster
     again = clusters()
     assert not again["changed"] and not again["created"]
     assert "has Kubernetes 1.34, and 1.33 is asked for. Set force" in clusters.message(kubernetes_version="1.33")
-    wait_for_pods(made["kubeconfig"], "kube-flannel-ds", "kube-proxy", "coredns")
-    _check_build(made["kubeconfig"], tmp_path)
+    anew = clusters(check=True, kubernetes_version="1.33", force=True)["actions"]
+    assert anew[0].startswith(f"remove the libvirt cluster {clusters.name}: it has Kubernetes 1.34") and anew[1:] == made["actions"]
 
     kubeconfig.unlink()
-    user.virsh("destroy", clusters.machine)
-    assert clusters(check=True)["actions"] == [f"start the libvirt cluster {clusters.name}", f"write {kubeconfig}"]
+    user.virsh("shutdown", clusters.machine)
+    user.wait_for("domstate", clusters.machine, contains="shut off", timeout=300)
+    started = clusters()
+    assert started["actions"] == [f"start the libvirt cluster {clusters.name}", f"write {kubeconfig}"] and not started["created"]
+    wait_for_pods(started["kubeconfig"], "kube-flannel-ds", "kube-proxy", "coredns")
+    _check_build(started["kubeconfig"], tmp_path)
 
     removed = clusters(state="absent")
     assert removed["changed"] and user.there() == before
