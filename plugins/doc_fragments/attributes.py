@@ -47,7 +47,7 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: full
     details:
-      - Its progress is not shown then.
+      - Its progress is not shown then, but for that of a task with C(poll=0), by M(ocne.images.ocne_build_wait).
 notes:
   - What takes longer than a few seconds is told of on standard error, line by line, at least every 30 seconds. Set the variable
     C(ocne_images_progress) to V(false) to have silence.

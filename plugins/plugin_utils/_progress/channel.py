@@ -21,17 +21,24 @@ _NO_ANSWER = 10.0
 _PAUSE = 0.3
 
 
+def new_path(folder: str) -> str:
+    """For a module that is about to run.
+
+    :param folder: for temporary files on its host.
+    """
+    return f"{folder}/ocne-images-{secrets.token_hex(16)}"
+
+
 class Channel:
     """To the module that an action plugin runs: commands beside it, over a connection of the same kind, as the same user.
 
     :param action: the action plugin, which has not run anything yet.
-    :param folder: for temporary files on the host where the module runs, as a shell there takes it.
+    :param path: of the file by which the module tells how far it is, as a shell on its host takes it.
     """
 
-    def __init__(self, action: Any, folder: str) -> None:
+    def __init__(self, action: Any, path: str) -> None:
         self._action = _twin(action)
-        #: Of the file by which the module tells how far it is.
-        self.path = f"{folder}/ocne-images-{secrets.token_hex(16)}"
+        self.path = path
         self._seen = False
 
     def read(self) -> Optional[State]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Listens to a module while it runs, and ends it when the run is ended."""
+"""Listens to modules while they run, and ends them when the run is ended."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any, Callable, NoReturn, Optional, Protocol
 
@@ -42,20 +43,50 @@ class Module(Protocol):
         """Have it clean up, and wait for it."""
 
 
-class Listener:
-    """A context manager around the run of a module. Left by an exception, it ends the module, and waits until it has cleaned up.
+class Watched:
+    """A module that is listened to.
 
     :param teller: None: nothing is to be said.
+    """
+
+    def __init__(self, module: Module, teller: Optional[Teller]) -> None:
+        self.module, self.teller = module, teller
+        self.heard: Optional[tuple[State, float]] = None
+        self._told: Optional[tuple[State, float]] = None
+
+    def listen(self) -> bool:
+        """Whether the module tells how far it is.
+
+        :raises Exception: the connection's; the run itself will tell.
+        """
+        state = self.module.read()
+        if state:
+            self.heard = state, time.monotonic()
+        return state is not None
+
+    def line(self) -> Optional[str]:
+        """What is to be said now."""
+        if not self.teller:
+            return None
+        if self.heard and self.heard is not self._told:
+            self._told = self.heard
+            self.teller.observe(*self.heard)
+        return self.teller.line(time.monotonic())
+
+
+class Listener:
+    """A context manager around the run of modules. Left by an exception, it ends those that run, and waits until they have cleaned up.
+
     :param say: is given each line.
     """
 
-    def __init__(self, module: Module, teller: Optional[Teller], say: Callable[[str], None]) -> None:
-        self._module, self._teller, self._say = module, teller, say
+    def __init__(self, watched: Iterable[Watched], say: Callable[[str], None]) -> None:
+        self._watched, self._say = list(watched), say
         self._over = threading.Event()
-        self._heard: Optional[tuple[State, float]] = None
         self._parent = os.getppid()
         self._handlers: dict[int, Any] = {}
-        self._threads = [self._thread(self._tick)] + ([self._thread(self._listen)] if teller else [])
+        telling = any(each.teller for each in self._watched)
+        self._threads = [self._thread(self._tick)] + ([self._thread(self._listen)] if telling else [])
 
     def __enter__(self) -> Listener:
         if threading.current_thread() is threading.main_thread():
@@ -69,16 +100,28 @@ class Listener:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._over.set()
         self._threads[0].join()  # no line comes after the result; who listens may still wait for an answer
-        # An ordinary error is one of the connection, mostly: nothing may have been begun.
-        if error is not None and (self._heard or not isinstance(error, Exception)):
-            self._module.end()
+        if error is not None:
+            # An ordinary error is one of the connection, mostly: nothing may have been begun.
+            self._end([each.module for each in self._watched if each.heard or not isinstance(error, Exception)])
         if not isinstance(error, Interrupted):
             self._restore()
+
+    def leave(self, watched: Watched) -> None:
+        """The module has ended."""
+        self._watched = [each for each in self._watched if each is not watched]
 
     def take_effect(self, interrupted: Interrupted) -> None:
         """What the signal would have done at once."""
         self._restore()
         os.kill(os.getpid(), interrupted.number)
+
+    def _end(self, modules: Iterable[Module]) -> None:
+        """End them at once, and wait for all."""
+        threads = [self._thread(module.end) for module in modules]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
@@ -99,24 +142,18 @@ class Listener:
     def _listen(self) -> None:
         pause = _FIRST_LOOK
         while not self._over.wait(pause):
-            with contextlib.suppress(Exception):  # the connection; the run itself will tell
-                state = self._module.read()
-                if state:
-                    self._heard = state, time.monotonic()
-                    pause = min(pause * 1.5, _LOOKS)
+            for each in self._watched:
+                with contextlib.suppress(Exception):
+                    if each.listen():
+                        pause = min(pause * 1.5, _LOOKS)
 
     def _tick(self) -> None:
-        heard = None
         while not self._over.wait(_TICK):
             if os.getppid() != self._parent:
                 os.kill(os.getpid(), signal.SIGTERM)  # the controller is gone, and could not say so
                 return
-            if not self._teller:
-                continue
-            if self._heard and self._heard is not heard:
-                heard = self._heard
-                self._teller.observe(*heard)
-            line = self._teller.line(time.monotonic())
-            if line:
-                with contextlib.suppress(Exception):
-                    self._say(line)
+            for each in self._watched:
+                line = each.line()
+                if line and each in self._watched:
+                    with contextlib.suppress(Exception):
+                        self._say(line)

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.ocne.images.plugins.module_utils._progress import State
 from ansible_collections.ocne.images.plugins.plugin_utils._progress import channel, listener
 from ansible_collections.ocne.images.plugins.plugin_utils._progress.channel import Channel
-from ansible_collections.ocne.images.plugins.plugin_utils._progress.listener import Interrupted, Listener
+from ansible_collections.ocne.images.plugins.plugin_utils._progress.listener import Interrupted, Listener, Watched
 from ansible_collections.ocne.images.plugins.plugin_utils._progress.teller import Teller
 
 STATE = State(4711, "uploading", 5, 10)
@@ -73,11 +73,21 @@ def _wait(condition: Callable[[], Any]) -> None:
 
 def test_lines_are_said_while_the_module_runs_and_not_after_it(handlers: Any) -> None:
     module, said = Module(), list[str]()
-    with Listener(module, _teller(), said.append):
+    with Listener([Watched(module, _teller())], said.append):
         _wait(lambda: any("uploading" in line for line in said))
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count and module.ended == 0
+
+
+def test_several_modules_are_listened_to_until_each_has_ended(handlers: Any) -> None:
+    first, second, said = Module(State(1, "fetching", 0, None)), Module(State(2, "converting", 0, None)), list[str]()
+    watched = [Watched(first, _teller()), Watched(second, _teller())]
+    with pytest.raises(KeyboardInterrupt), Listener(watched, said.append) as listening:
+        _wait(lambda: any("fetching" in line for line in said) and any("converting" in line for line in said))
+        listening.leave(watched[0])
+        raise KeyboardInterrupt
+    assert (first.ended, second.ended) == (0, 1)
 
 
 def test_a_line_that_cannot_be_said_harms_nothing(handlers: Any) -> None:
@@ -87,13 +97,13 @@ def test_a_line_that_cannot_be_said_harms_nothing(handlers: Any) -> None:
         tried.append(line)
         raise OSError("the queue is closed")
 
-    with Listener(module, _teller(), say):
+    with Listener([Watched(module, _teller())], say):
         _wait(lambda: tried)
 
 
 def test_nobody_looks_at_a_module_of_which_nothing_is_to_be_said(handlers: Any) -> None:
     module = Module()
-    with Listener(module, None, pytest.fail):
+    with Listener([Watched(module, None)], pytest.fail):
         time.sleep(0.1)
     assert module.looks == 0
 
@@ -101,7 +111,7 @@ def test_nobody_looks_at_a_module_of_which_nothing_is_to_be_said(handlers: Any) 
 def test_an_interruption_ends_the_module_and_then_takes_effect(handlers: Any) -> None:
     module, arrived = Module(), list[int]()
     signal.signal(signal.SIGTERM, lambda number, _frame: arrived.append(number))
-    listening = Listener(module, None, print)
+    listening = Listener([Watched(module, None)], print)
 
     def work() -> None:
         with listening:
@@ -120,7 +130,7 @@ def test_an_interruption_ends_the_module_and_then_takes_effect(handlers: Any) ->
 
 def test_signals_that_are_ignored_stay_so(handlers: Any) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Listener(Module(), None, print):
+    with Listener([Watched(Module(), None)], print):
         os.kill(os.getpid(), signal.SIGHUP)
     signal.signal(signal.SIGHUP, handlers[signal.SIGHUP])
 
@@ -135,8 +145,9 @@ def test_signals_that_are_ignored_stay_so(handlers: Any) -> None:
 )
 def test_a_module_that_may_still_run_after_an_error_is_ended(handlers: Any, error: BaseException, known: bool, ended: int) -> None:
     module = Module(STATE if known else None)
-    with pytest.raises(type(error)), Listener(module, _teller(), lambda line: None) as listening:
-        _wait(lambda: listening._heard if known else module.looked.is_set())
+    watched = Watched(module, _teller())
+    with pytest.raises(type(error)), Listener([watched], lambda line: None):
+        _wait(lambda: watched.heard if known else module.looked.is_set())
         raise error
     assert module.ended == ended
 
@@ -152,7 +163,7 @@ def test_a_run_whose_controller_is_gone_ends_the_module(tmp_path: Path) -> None:
             os._exit(0)
         module = Module()
         try:
-            with Listener(module, None, print):
+            with Listener([Watched(module, None)], print):
                 (tmp_path / "began").touch()
                 time.sleep(60)
         except Interrupted as interrupted:
@@ -170,7 +181,7 @@ def test_from_a_thread_signals_are_left_alone(handlers: Any) -> None:
 
     def work() -> None:
         try:
-            with Listener(Module(), None, print):
+            with Listener([Watched(Module(), None)], print):
                 pass
         except BaseException as error:
             failures.append(error)
@@ -219,7 +230,7 @@ def test_a_module_is_read_by_a_command() -> None:
 
 
 def test_two_modules_are_told_apart() -> None:
-    assert Channel(Host(), "~/tmp").path != Channel(Host(), "~/tmp").path
+    assert channel.new_path("~/tmp") != channel.new_path("~/tmp")
 
 
 def test_no_two_commands_share_a_connections_object() -> None:
