@@ -74,6 +74,42 @@ class Watched:
         return self.teller.line(time.monotonic())
 
 
+class _Arrivals:
+    """Signals that have come to the process, and that its main thread may know nothing of.
+
+    Python runs handlers in the main thread; the system may give a signal to any thread, which leaves the main one waiting in the system
+    for the module's end. It is given the signal once more.
+    """
+
+    def __init__(self) -> None:
+        self._ends: tuple[int, int] | None = None
+        self._before = -1
+        self._handed_on: set[int] = set()
+
+    def watch(self) -> None:
+        """From the main thread."""
+        self._ends = os.pipe()
+        for end in self._ends:
+            os.set_blocking(end, False)
+        self._before = signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+
+    def hand_on(self) -> None:
+        """From another thread."""
+        if not self._ends:
+            return
+        with contextlib.suppress(BlockingIOError):
+            for number in set(os.read(self._ends[0], 1024)) & set(_SIGNALS) - self._handed_on:
+                self._handed_on.add(number)
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    def close(self) -> None:
+        if self._ends:
+            signal.set_wakeup_fd(self._before)
+            for end in self._ends:
+                os.close(end)
+            self._ends = None
+
+
 class Listener:
     """A context manager around the run of modules. Left by an exception, it ends those that run, and waits until they have cleaned up.
 
@@ -85,11 +121,13 @@ class Listener:
         self._over = threading.Event()
         self._parent = os.getppid()
         self._handlers: dict[int, Any] = {}
+        self._arrivals = _Arrivals()
         telling = any(each.teller for each in self._watched)
         self._threads = [self._thread(self._tick)] + ([self._thread(self._listen)] if telling else [])
 
     def __enter__(self) -> Listener:
         if threading.current_thread() is threading.main_thread():
+            self._arrivals.watch()
             for number in _SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._handlers[number] = signal.signal(number, self._interrupt)
@@ -126,6 +164,7 @@ class Listener:
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        self._arrivals.close()
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
         # The controller sends several, and none may break off the wait for the module. Not SIG_IGN: Python complains of a
@@ -152,6 +191,7 @@ class Listener:
             if os.getppid() != self._parent:
                 os.kill(os.getpid(), signal.SIGTERM)  # the controller is gone, and could not say so
                 return
+            self._arrivals.hand_on()
             for each in self._watched:
                 line = each.line()
                 if line and each in self._watched:

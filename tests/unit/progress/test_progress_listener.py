@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
@@ -174,6 +175,24 @@ def test_a_run_whose_controller_is_gone_ends_the_module(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     _wait(result.exists)
     assert result.read_text() == "SIGTERM 1"
+
+
+def test_a_signal_that_another_thread_has_got_reaches_the_waiting_one(handlers: Any) -> None:
+    module = Module()
+    end, _other_end = os.pipe()
+
+    def send() -> None:
+        time.sleep(0.1)  # until it waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    threading.Thread(target=send).start()
+    listening = Listener([Watched(module, None)], print)
+    begun = time.monotonic()
+    with pytest.raises(Interrupted), listening:
+        select.select([end], [], [], 600)
+    listening._restore()
+    assert time.monotonic() - begun < 300, "it waited to the end"
+    assert module.ended == 1 and signal.set_wakeup_fd(-1) == -1
 
 
 def test_from_a_thread_signals_are_left_alone(handlers: Any) -> None:
