@@ -31,9 +31,9 @@ class Stage:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.images, self.tmp = folder, folder / "images", folder / "tmp"
+        self.folder, self.images, self.tmp, self.cache = folder, folder / "images", folder / "tmp", folder / "cache"
         folder.chmod(0o755)
-        for shared in (self.images, self.tmp):
+        for shared in (self.images, self.tmp, self.cache):
             shared.mkdir()
             shared.chmod(0o1777)
         self.source = folder / "source.qcow2"
@@ -52,7 +52,8 @@ class Stage:
 
     def task(self, dest: str, **more: Any) -> dict[str, Any]:
         """A task that makes an image."""
-        return {"ocne.images.ocne_boot_image": {"source": str(self.source), "dest": dest, "architecture": "{{ architecture }}"}, **more}
+        options = {"source": str(self.source), "dest": dest, "architecture": "{{ architecture }}", "cache_dir": str(self.cache)}
+        return {"ocne.images.ocne_boot_image": options, **more}
 
     def variables(self, **more: Any) -> dict[str, Any]:
         """A host's."""
