@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 
 from tests.cluster.builder_cluster.conftest import ClusterConverter
 from tests.support import module_call
 from tests.support.build_cluster import is_building
 from tests.support.cluster_accounts import documented_rules
+from tests.support.playbook_run import PlaybookRun
 
 
 def test_eight_builds_of_two_users(convert: ClusterConverter) -> None:
@@ -26,6 +28,28 @@ def test_eight_builds_of_two_users(convert: ClusterConverter) -> None:
     assert [result.get("msg") for result in results] == [None] * 8
     assert {result["sha256"] for result in results} == {convert.local()["sha256"]}
     assert convert.left() == []
+
+
+def test_forty_targets_of_a_role_eight_at_a_time(convert: ClusterConverter) -> None:
+    numbers = range(40)
+    convert.dest.parent.mkdir()
+    variables = {f"ocne_images_{name}": value for name, value in convert.params.items() if name not in ("dest", "source")}
+    variables["ocne_images_boot_image_source"] = convert.params["source"]
+    variables["ocne_images_resources"] = {"requests": {"cpu": "100m", "memory": "128Mi"}}
+    variables["ocne_images_parallel"] = 8
+    variables["ocne_images_targets"] = [
+        {"dest": f"{convert.dest.parent}/{number}.oci", "kernel_arguments": [f"number={number}"]} for number in numbers
+    ]
+    plays = [{"hosts": "localhost", "gather_facts": False, "roles": ["ocne.images.boot_image"]}]
+    hosts = {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}}
+    with PlaybookRun(convert.home, plays, hosts) as run:
+        most = 0
+        while run.process.poll() is None:
+            most = max(most, len(convert.cluster.get("jobs", convert.namespace)))
+        assert run.finish() == 0, run.out[-3000:] + run.err[-3000:]
+    assert 1 < most <= 8, "so many side by side, and no more"
+    made = {json.loads((convert.dest.parent / f"{number}.oci.build.json").read_text())["artefact"]["sha256"] for number in numbers}
+    assert len(made) == 40 and convert.left() == []
 
 
 def test_the_documented_rights_are_enough_and_needed(convert: ClusterConverter) -> None:
