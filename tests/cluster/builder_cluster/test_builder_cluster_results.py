@@ -11,14 +11,18 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
 
 from tests.cluster.builder_cluster.conftest import LARGER, WHOLE, ClusterConverter, reached
-from tests.support import module_call
+from tests.support import counting_relay, module_call
 from tests.support.build_cluster import is_building
 from tests.support.nginx_image import write_nginx_image
 from tests.support.ostree_image import CHUNKED
 from tests.support.registry import PASSWORD, Registry
 from tests.support.sample_disk import boot_disk
+from tests.support.sample_image import write_layout
 
 
 def test_a_file_is_sent_and_gives_the_same_bytes(convert: ClusterConverter) -> None:
@@ -42,6 +46,21 @@ def test_an_image_is_fetched_in_the_pod_with_an_account(convert: ClusterConverte
     assert made["sha256"] == convert.local(source=source, **reached(pod_registry))["sha256"]
     assert convert.left() == []
     assert PASSWORD not in json.dumps(made)
+
+
+def test_the_result_crosses_the_api_server_once(convert: ClusterConverter, pod_registry: Registry, tmp_path: Path) -> None:
+    write_layout(tmp_path / "layout", LARGER)
+    source = pod_registry.push(f"oci:{tmp_path / 'layout'}:1.33", "olcne/larger:1.33")
+    config = yaml.safe_load(convert.cluster.kubeconfig.read_text())
+    (cluster,) = (each["cluster"] for each in config["clusters"])
+    api = urlsplit(cluster["server"])
+    with counting_relay.relay((str(api.hostname), int(api.port or 443))) as counting:
+        cluster["server"] = f"https://127.0.0.1:{counting.port}"
+        kubeconfig = convert.home / "counted"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        made = convert(source=source, kubeconfig=str(kubeconfig), **reached(pod_registry))
+    assert made["size"] > 250e6
+    assert made["size"] < counting.received < 1.03 * made["size"]
 
 
 def test_an_image_of_another_transport_is_sent(convert: ClusterConverter, boot_layout: Path) -> None:
