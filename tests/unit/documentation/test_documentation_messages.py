@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.command import ROOT
 
-PAGES = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("troubleshooting.md", "awx.md"))
+PAGES = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("troubleshooting.md", "tutorials/awx.md"))
 QUOTED = re.findall(r"^\| `([^`]+)` \|", PAGES, re.MULTILINE)
 
 
