@@ -124,6 +124,10 @@ def steps_to_absence(name: str, provider: str, state: State) -> tuple[str, ...]:
     return (*removal, *((f"remove {kubeconfig_path(name)}",) if state.kubeconfig_exists else ()))
 
 
+#: What to do about a cluster of ours that is not as it should be.
+FORCE = "Set force to make it anew."
+
+
 class MadeCluster:
     """A cluster that is ours, or will be."""
 
@@ -153,7 +157,17 @@ class MadeCluster:
         self.provider.start(state.stopped)
         if not state.kubeconfig_exists:
             write_private(kubeconfig_path(self.name), self.provider.kubeconfig(self.name))
-        return existing.wait(self.access, namespace, timeout)
+        return self.ready(namespace, timeout)
+
+    def ready(self, namespace: str, timeout: float) -> existing.Facts:
+        """Wait until the cluster, which was made before, can build.
+
+        :raises OcneError: it does not come to that.
+        """
+        try:
+            return existing.wait(self.access, namespace, timeout)
+        except OcneError as error:
+            raise OcneError(error.message, f"{error.hint} {FORCE}", **error.details) from error
 
     def _make(self, state: State, namespace: str, timeout: float) -> existing.Facts:
         self.remove(state)

@@ -17,14 +17,13 @@ from .._module import Plan
 from . import existing, receipts
 from .kind import Kind
 from .libvirt.provider import BootDisk, Libvirt
-from .made import MadeCluster, Provider, State, kubeconfig_path, steps_to_absence, steps_to_presence
+from .made import FORCE, MadeCluster, Provider, State, kubeconfig_path, steps_to_absence, steps_to_presence
 
 #: What can make clusters; where none is asked for, the first that can.
 PROVIDERS: dict[str, Callable[[Mapping[str, Any], Progress, BootDisk], Provider]] = {
     "libvirt": Libvirt,
     "kind": lambda params, _progress, _boot_disk: Kind(params),
 }
-_FORCE = "Set force to make it anew."
 
 
 class Cluster:
@@ -72,7 +71,7 @@ class Cluster:
         state = cluster.observe()
         faults = self._faults(cluster, state)
         if faults and not self._params["force"]:
-            raise OcneError(f"The {cluster.provider.name} cluster {self._name} is not as asked for: {'; '.join(faults)}.", _FORCE)
+            raise OcneError(f"The {cluster.provider.name} cluster {self._name} is not as asked for: {'; '.join(faults)}.", FORCE)
         steps = steps_to_presence(self._name, cluster.provider.name, State(None) if faults else state)
         if not steps:
             facts = self._ready(cluster)
@@ -150,7 +149,7 @@ class Cluster:
         )
 
     def _ready(self, cluster: MadeCluster) -> existing.Facts:
-        return existing.wait(cluster.access, self._params["namespace"], self._params["wait_timeout"])
+        return cluster.ready(self._params["namespace"], self._params["wait_timeout"])
 
     def _result(self, cluster: MadeCluster, facts: existing.Facts, created: bool) -> dict[str, Any]:
         kubeconfig = str(kubeconfig_path(self._name))

@@ -79,6 +79,37 @@ def test_what_a_killed_run_left_goes(clusters: Clusters, empty_disk: Path, momen
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_a_cluster_that_does_not_work_is_told_and_made_anew_with_force(clusters: Clusters, empty_disk: Path) -> None:
+    user = clusters.user
+    process = user.start("ocne_cluster", {**clusters.params, "source": str(empty_disk)})
+    receipt, deadline = user.home / ".ocne/clusters/c.json", time.monotonic() + 120
+    while not receipt.exists() or "server" not in receipt.read_text():  # its machine runs
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "complete": True}))  # it has worked before
+    first = user.virsh("domuuid", clusters.machine)
+
+    message = clusters.message(source=str(empty_disk), wait_timeout=5)
+    assert "was not ready within 5 s" in message and message.endswith("Set force to make it anew.")
+    assert user.virsh("domuuid", clusters.machine) == first, "it is left as it was"
+    actions = clusters(check=True, source=str(empty_disk), force=True)["actions"]
+    assert "remove the libvirt cluster c: it does not work" in actions[0] and "make the libvirt cluster c" in actions[1]
+    assert user.virsh("domuuid", clusters.machine) == first
+
+    process = user.start("ocne_cluster", {**clusters.params, "source": str(empty_disk), "force": True})
+    deadline = time.monotonic() + 120
+    while user.virsh("list", "--all", "--uuid").strip() in ("", first.strip()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    output, _nothing = process.communicate()
+    assert "does not boot by UEFI" in json.loads(output)["msg"], "the new one was made of the same disk"
+    for lock in user.home.glob(".ocne/clusters/.*.lock"):
+        lock.unlink()
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_a_signal_ends_a_run_without_a_trace(clusters: Clusters, empty_disk: Path) -> None:
     process = clusters.user.start("ocne_cluster", {**clusters.params, "source": str(empty_disk)})
     clusters.user.wait_for("list", "--name", contains=clusters.machine)
