@@ -58,9 +58,11 @@ def test_every_role_documents_itself(installed: tuple[Path, dict[str, str]]) -> 
 
 
 def test_module_defaults_reach_every_module(installed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
-    """An option set for the group is among the arguments that each module says it was called with."""
+    """An option set for the group is among the arguments that each module says it was called with, or that it refuses."""
     commands, environment = installed
-    tasks = [{"name": module, module: {}, "ignore_errors": True} for module in MODULES]
+    # An action plugin alone names what it refuses only where nothing is missing.
+    given = {"ocne.images.ocne_build_wait": {"jobs": []}}
+    tasks = [{"name": module, module: given.get(module, {}), "ignore_errors": True} for module in MODULES]
     play = {
         "hosts": "localhost",
         "gather_facts": False,
@@ -69,7 +71,8 @@ def test_module_defaults_reach_every_module(installed: tuple[Path, dict[str, str
     }
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     output = run(commands / "ansible-playbook", "-vvv", tmp_path / "play.yml", env=environment)
-    assert output.count('"no_such_option": ') == len(MODULES)
+    told = output.split("TASK [")[1:]
+    assert [task for task in told if "no_such_option" not in task] == [] and len(told) == len(MODULES)
 
 
 def test_every_playbook_is_found_by_its_full_name(installed: tuple[Path, dict[str, str]]) -> None:

@@ -98,7 +98,7 @@ class _Arrivals:
         if not self._ends:
             return
         with contextlib.suppress(BlockingIOError):
-            for number in set(os.read(self._ends[0], 1024)) & set(_SIGNALS) - self._handed_on:
+            for number in set(os.read(self._ends[0], 1024)) & set(map(int, _SIGNALS)) - self._handed_on:
                 self._handed_on.add(number)
                 signal.pthread_kill(threading.main_thread().ident or 0, number)
 
