@@ -115,6 +115,24 @@ def test_a_virsh_that_cannot_connect(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         virsh.Virsh("qemu:///system")
 
 
+@pytest.mark.parametrize(("often", "connects"), [(1, True), (100, False)])
+def test_a_daemon_that_is_about_to_end_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, often: int, connects: bool) -> None:
+    program, asked = tmp_path / "virsh", tmp_path / "asked"
+    program.write_text(
+        f"#!/bin/sh\necho >> {asked}\n[ $(wc -l < {asked}) -gt {often} ] && exec echo yes\n"
+        "echo 'error: failed to connect to the hypervisor\nerror: Cannot recv data: Connection reset by peer' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr(virsh, "_PAUSE", 0)
+    if connects:
+        assert virsh.Virsh("qemu:///session").call("list") == "yes\n"
+    else:
+        with pytest.raises(OcneError, match="Cannot recv data"):
+            virsh.Virsh("qemu:///session")
+    assert len(asked.read_text()) == (3 if connects else 4)
+
+
 def test_the_reason_of_an_error() -> None:
     said = (
         "error: Failed to start domain 'x'\nerror: internal error: qemu: Could not set up host forwarding rule 'tcp:127.0.0.1:6443-:6443'\n"

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Optional, cast
@@ -20,6 +21,10 @@ from ..._errors import OcneError
 #: Seconds that libvirt may take for an answer; what moves much data has no limit.
 _TIMEOUT = 300
 _MISSING = re.compile(r"failed to get (domain|pool|vol|network)\b|not found: no (domain|storage)", re.IGNORECASE)
+#: The daemon of a session ends when nobody has used it for two minutes, and breaks off who comes just then: the next one starts it anew.
+#: Nothing has been done then.
+_DAEMON_LEAVES = re.compile(r"failed to connect to the hypervisor\s.*(Cannot (recv|write) data|End of file|Connection reset)", re.DOTALL)
+_ATTEMPTS, _PAUSE = 4, 1.0
 HINT_WITHOUT = "Install libvirt with QEMU and its client virsh, or name a cluster that runs by kubeconfig or context."
 
 
@@ -67,8 +72,19 @@ class Virsh:
 
         :raises VirshError: it failed.
         """
+        result = self._run(arguments, stdin, timeout)
+        for _attempt in range(_ATTEMPTS - 1):
+            if not (result.returncode and _DAEMON_LEAVES.search(result.stderr)):
+                break
+            time.sleep(_PAUSE)
+            result = self._run(arguments, stdin, timeout)
+        if result.returncode:
+            raise self._failed(arguments, result.stderr)
+        return result.stdout
+
+    def _run(self, arguments: tuple[str, ...], stdin: str, timeout: Optional[float]) -> subprocess.CompletedProcess[str]:
         try:
-            result = subprocess.run(
+            return subprocess.run(
                 [*self._command, *arguments],
                 input=stdin,
                 capture_output=True,
@@ -80,9 +96,6 @@ class Virsh:
             )
         except subprocess.TimeoutExpired:
             raise self._failed(arguments, f"no answer within {timeout} s") from None
-        if result.returncode:
-            raise self._failed(arguments, result.stderr)
-        return result.stdout
 
     def find(self, *arguments: str) -> Optional[str]:
         """call() of something that may not be there; None where it is not."""
