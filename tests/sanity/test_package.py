@@ -61,7 +61,7 @@ def test_module_defaults_reach_every_module(installed: tuple[Path, dict[str, str
     """An option set for the group is among the arguments that each module says it was called with, or that it refuses."""
     commands, environment = installed
     # An action plugin alone names what it refuses only where nothing is missing.
-    given = {"ocne.images.ocne_build_wait": {"jobs": []}}
+    given: dict[str, dict[str, Any]] = {"ocne.images.ocne_build_wait": {"jobs": []}}
     tasks = [{"name": module, module: given.get(module, {}), "ignore_errors": True} for module in MODULES]
     play = {
         "hosts": "localhost",
