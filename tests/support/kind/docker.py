@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support import machine
@@ -53,6 +54,11 @@ def found() -> dict[str, str] | None:
 
 def stop() -> None:
     """End the daemon, if it is one of ours, and the containers with it."""
+    if _our_pid() is not None:
+        # Bridges of networks would outlive it.
+        with suppress(subprocess.TimeoutExpired):
+            command = ["docker", "network", "prune", "--force"]
+            subprocess.run(command, env={**os.environ, **_OURS}, capture_output=True, check=False, timeout=60)
     for number, patience in ((signal.SIGTERM, 60), (signal.SIGKILL, 10)):
         pid = _our_pid()
         if pid is None:
