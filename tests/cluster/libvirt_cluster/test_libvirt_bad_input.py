@@ -78,16 +78,38 @@ def test_what_a_killed_run_left_goes(clusters: Clusters, empty_disk: Path, momen
         lock.unlink()
 
 
-@pytest.mark.usefixtures("nothing_left")
-def test_a_cluster_that_does_not_work_is_told_and_made_anew_with_force(clusters: Clusters, empty_disk: Path) -> None:
-    user = clusters.user
-    process = user.start("ocne_cluster", {**clusters.params, "source": str(empty_disk)})
-    receipt, deadline = user.home / ".ocne/clusters/c.json", time.monotonic() + 120
-    while not receipt.exists() or "server" not in receipt.read_text():  # its machine runs
+def killed_while_its_machine_runs(clusters: Clusters, name: str, disk: Path) -> Path:
+    """The receipt of a run that was killed then."""
+    process = clusters.user.start("ocne_cluster", {**clusters.params, "name": name, "source": str(disk)})
+    receipt, deadline = clusters.user.home / f".ocne/clusters/{name}.json", time.monotonic() + 120
+    while not receipt.exists() or "server" not in receipt.read_text():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.kill()
     process.communicate()
+    return receipt
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_clusters_share_a_boot_image_that_goes_with_the_last_one(clusters: Clusters, empty_disk: Path) -> None:
+    images = clusters.user.home / ".local/share/libvirt/images"
+    uploaded = []
+    for name in ("c", "d"):
+        killed_while_its_machine_runs(clusters, name, empty_disk)
+        uploaded.append([(path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in images.glob("boot.qcow2-*")])
+    assert len(uploaded[0]) == 1 and uploaded[0] == uploaded[1], "it is uploaded once"
+    assert clusters(state="absent", name="c")["changed"]
+    assert [path.name for path in images.iterdir() if path.name.startswith("c-")] == []
+    assert len(list(images.glob("boot.qcow2-*"))) == 1 and "d-control-plane-1" in clusters.user.virsh("list", "--name")
+    assert clusters(state="absent", name="d")["changed"]
+    for lock in clusters.user.home.glob(".ocne/clusters/.*.lock"):
+        lock.unlink()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_cluster_that_does_not_work_is_told_and_made_anew_with_force(clusters: Clusters, empty_disk: Path) -> None:
+    user = clusters.user
+    receipt = killed_while_its_machine_runs(clusters, "c", empty_disk)
     receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "complete": True}))  # it has worked before
     first = user.virsh("domuuid", clusters.machine)
 
