@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import _record
+from .. import _record, _retention
 from .._errors import OcneError
 from .._files import Busy, is_in_use, locked
 from .._imagebuild.progress import Progress, silent
@@ -39,13 +38,8 @@ class Made:
 
 def superseded(artefacts: Iterable[Made], keep: int, exclude: Collection[Path]) -> list[Made]:
     """All but the newest of each kind, the oldest last, without those that are excluded, which are counted."""
-    newer: Counter[str] = Counter()
-    found = []
-    for made in sorted(artefacts, key=lambda made: (made.record.artefact.mtime_ns, made.path), reverse=True):
-        newer[made.kind] += 1
-        if newer[made.kind] > keep and made.path not in exclude:
-            found.append(made)
-    return found
+    newest_first = sorted(artefacts, key=lambda made: (made.record.artefact.mtime_ns, made.path), reverse=True)
+    return [made for made in _retention.superseded(newest_first, keep, lambda made: made.kind) if made.path not in exclude]
 
 
 class Prune:

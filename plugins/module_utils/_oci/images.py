@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .. import _retention
 from .._errors import OcneError
 from .client import Clients, every
 from .metadata import OPERATING_SYSTEM
@@ -40,16 +40,14 @@ def with_tags(images: Iterable[Any], tags: Mapping[str, str]) -> list[Any]:
 
 def superseded(images: Iterable[Any], keep: int) -> list[Any]:
     """Images that can be used and of which there are enough newer ones: for each name, architecture and version, all but the newest."""
-    newer: Counter[tuple[str, ...]] = Counter()
-    found = []
-    for image in sorted(images, key=lambda image: (image.time_created, image.id), reverse=True):
-        kind = (image.display_name, *(image.freeform_tags.get(tag, "") for tag in (ARCHITECTURE_TAG, KUBERNETES_TAG)))
-        if image.lifecycle_state in USABLE:
-            # What is on its way is neither removed nor counted: its import may fail.
-            newer[kind] += 1
-            if newer[kind] > keep:
-                found.append(image)
-    return found
+    # What is on its way is neither removed nor counted: its import may fail.
+    usable = [image for image in images if image.lifecycle_state in USABLE]
+    newest_first = sorted(usable, key=lambda image: (image.time_created, image.id), reverse=True)
+    return _retention.superseded(newest_first, keep, _kind)
+
+
+def _kind(image: Any) -> tuple[str, ...]:
+    return (image.display_name, *(image.freeform_tags.get(tag, "") for tag in (ARCHITECTURE_TAG, KUBERNETES_TAG)))
 
 
 def get_image(clients: Clients, identifier: str) -> Any:
