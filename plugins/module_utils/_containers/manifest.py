@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from .._errors import OcneError
+from .._imagebuild.image_metadata import is_digest, load_metadata
 from .reference import Reference
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -30,15 +31,12 @@ def digest_of(raw: bytes) -> str:
 def parse(raw: bytes, reference: Reference) -> dict[str, Any]:
     """A manifest, index or configuration.
 
-    :raises OcneError: it is no JSON object.
+    :raises OcneError: it is none, or malformed.
     """
     try:
-        value = json.loads(raw)
+        return load_metadata(raw)
     except ValueError as error:
-        raise OcneError(f"{reference}: what the registry gave is not JSON ({error}).", "Check the reference and the proxy.") from error
-    if not isinstance(value, dict):
-        raise OcneError(f"{reference}: what the registry gave is no manifest.", "Check the reference and the proxy.")
-    return value
+        raise OcneError(f"{reference}: what is there is no image's metadata ({error}).", "Check the reference and the proxy.") from error
 
 
 def is_index(manifest: dict[str, Any]) -> bool:
@@ -60,12 +58,17 @@ def layer_sizes(manifest: dict[str, Any]) -> dict[str, int]:
 def instance(index: dict[str, Any], reference: Reference, architecture: str) -> dict[str, Any]:
     """The descriptor of the architecture's manifest in an image index or manifest list.
 
-    :raises OcneError: it has none.
+    :raises OcneError: it has none, or one that no digest names.
     """
     instances = [entry for entry in index.get("manifests") or [] if isinstance(entry, dict)]
     platforms = [entry.get("platform") or {} for entry in instances]
     for entry, platform in zip(instances, platforms):
         if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
+            if not is_digest(entry.get("digest")):
+                raise OcneError(
+                    f"{reference} names its image for {architecture} by {str(entry.get('digest'))[:100]!r}, which is no digest.",
+                    "The image is broken: tell its publisher.",
+                )
             return entry
     found = ", ".join(sorted({str(p["architecture"]) for p in platforms if p.get("architecture") not in (None, "unknown")})) or "none"
     raise OcneError(f"{reference} has no image for {architecture}; it has: {found}.", "Choose an architecture that the image has.")

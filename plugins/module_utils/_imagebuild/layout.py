@@ -11,7 +11,6 @@ image manifest version 2, schema 2, whose fields have the same names.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BuildError
+from .image_metadata import load_metadata
 from .progress import Progress, silent
 from .streams import ChunkReader, Count, counted, decompressed, hashed, read_ahead, read_chunks
 
@@ -74,7 +74,8 @@ class Image:
     @property
     def labels(self) -> dict[str, str]:
         """Labels of the configuration."""
-        return dict((self.config.get("config") or {}).get("Labels") or {})
+        labels = (self.config.get("config") or {}).get("Labels") or {}
+        return {str(key): str(value) for key, value in labels.items()}
 
     @contextmanager
     def open_layer(self, index: int, progress: Progress = silent) -> Iterator[tarfile.TarFile]:
@@ -213,12 +214,9 @@ def _read_limited(path: Path) -> bytes:
 
 def _parse(data: bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BuildError(f"{what} is not JSON ({error}).") from error
-    if not isinstance(value, dict):
-        raise BuildError(f"{what} is not a JSON object.")
-    return value
+        return load_metadata(data)
+    except ValueError as error:
+        raise BuildError(f"{what} is no image's metadata ({error}).", "The image is broken: tell its publisher.") from error
 
 
 def _descriptor(value: object, where: str) -> Descriptor:

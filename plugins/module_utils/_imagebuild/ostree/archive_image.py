@@ -62,7 +62,7 @@ def _config(base: Image, layer: LayerWriter, server: WebServer, labels: dict[str
     created = iso_time(commit.timestamp)
     config["created"] = created
     config["rootfs"]["diff_ids"].append(layer.diff_id)
-    run = config.setdefault("config", {})
+    run = config["config"] = config.get("config") or {}
     run["Labels"] = {**(run.get("Labels") or {}), **labels}
     run["ExposedPorts"] = {**(run.get("ExposedPorts") or {}), f"{server.port}/tcp": {}}
     if config.get("history"):
