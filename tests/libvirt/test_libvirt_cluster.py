@@ -67,7 +67,7 @@ def test_a_cluster_is_made_found_started_builds_and_is_removed(clusters: Cluster
 
     kubeconfig.unlink()
     user.virsh("shutdown", clusters.machine)
-    user.wait_for("domstate", clusters.machine, contains="shut off", timeout=300)
+    user.wait_for("domstate", clusters.machine, contains="shut off")
     started = clusters()
     assert started["actions"] == [f"start the libvirt cluster {clusters.name}", f"write {kubeconfig}"] and not started["created"]
     wait_for_pods(started["kubeconfig"], "kube-flannel-ds", "kube-proxy", "coredns")

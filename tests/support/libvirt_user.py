@@ -18,13 +18,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
 from tests.support.command import ROOT, run
+from tests.support.watching import below, wait_until
 
 _NOBODY = "65534"
 URI = "qemu:///session"
@@ -84,7 +84,7 @@ class User:
         for pool in pools:
             self.virsh("pool-refresh", pool)
             found += [f"volume {line.split()[0]}" for line in self.virsh("vol-list", pool).splitlines() if line.strip()]
-        files = (path.relative_to(self.home) for path in self.home.rglob("*") if path.is_file() or path.is_socket())
+        files = (path.relative_to(self.home) for path in below(self.home) if path.is_file() or path.is_socket())
         others = (
             "run/libvirt/",
             ".cache/libvirt/virtlogd",
@@ -95,12 +95,9 @@ class User:
         )
         return sorted(found + [str(path) for path in files if not str(path).startswith(others)])
 
-    def wait_for(self, *words: str, contains: str, timeout: float = 120) -> None:
+    def wait_for(self, *words: str, contains: str) -> None:
         """Wait until a command of virsh says that."""
-        deadline = time.monotonic() + timeout
-        while contains not in self.virsh(*words):
-            assert time.monotonic() < deadline, f"{' '.join(words)} never said {contains}"
-            time.sleep(0.2)
+        wait_until(lambda: contains in self.virsh(*words))
 
 
 class Clusters:
@@ -149,4 +146,8 @@ def _names(someone: User, *words: str) -> Sequence[str]:
 
 
 def _daemons(runtime: Path) -> list[int]:
-    return [int(path.read_text()) for path in runtime.glob("libvirt/*.pid")]
+    found = []
+    for path in runtime.glob("libvirt/*.pid"):
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            found.append(int(path.read_text()))
+    return found

@@ -23,7 +23,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from tests.support import build_cluster, machine, nginx_image, registry, sample_image
@@ -35,6 +34,7 @@ from tests.support.oci_endpoint import Endpoint
 from tests.support.ostree_image import CHUNKED, COMMIT
 from tests.support.registry import Registry
 from tests.support.sample_disk import SMALL
+from tests.support.watching import processes
 
 FOLDER = CACHE / "testbed"
 VARIABLES = FOLDER / "variables.json"
@@ -177,12 +177,7 @@ def _stop_serving() -> None:
 def _serving() -> list[int]:
     """Ids of the processes that serve here: they alone have this folder for temporary files."""
     mark = os.fsencode(f"TMPDIR={FOLDER}")
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended
-            if mark in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-    return found
+    return [process.pid for process in processes() if mark in process.environment.split(b"\0")]
 
 
 def main() -> None:

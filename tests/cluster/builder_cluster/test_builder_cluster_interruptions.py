@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._files import partial_path
@@ -25,6 +25,7 @@ from tests.support.build_cluster import is_building, kill_node
 from tests.support.command import run
 from tests.support.registry import Registry
 from tests.support.sample_disk import boot_disk
+from tests.support.watching import wait_until
 
 MIB = 1 << 20
 
@@ -33,16 +34,6 @@ MIB = 1 << 20
 def larger(convert: ClusterConverter) -> ClusterConverter:
     convert.params["source"] = str(boot_disk(LARGER))
     return convert
-
-
-def wait_until(fits: Callable[[], object], process: Optional[subprocess.Popen[str]] = None, timeout: float = 300) -> None:
-    """:param process: that has to run meanwhile."""
-    deadline = time.monotonic() + timeout
-    while not fits():
-        assert time.monotonic() < deadline, "it does not come"
-        if process and process.poll() is not None:
-            raise AssertionError(f"it has ended: {process.communicate()[0]}")
-        time.sleep(0.02)
 
 
 def result(process: subprocess.Popen[str], timeout: float = 300) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.support import cluster_accounts
 from tests.support.build_cluster import BuildCluster, is_building
 from tests.support.network import free_port
 from tests.support.sample_disk import DiskSpec, boot_disk
+from tests.support.watching import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,7 @@ def full(overflowing: ClusterConverter) -> Iterator[subprocess.Popen[str]]:
     """A run that pauses when it has sent more than its pod has asked room for."""
     process = overflowing.start(source=str(boot_disk(DiskSpec(padding=300))), storage="64Mi")
     overflowing.cluster.wait_for_pod(overflowing.namespace, is_building, 300)
-    while not overflowing.inside("find", "/ocne/work", "-path", "*/sources/*", "-size", "+100M"):
-        time.sleep(0.1)
+    wait_until(lambda: overflowing.inside("find", "/ocne/work", "-path", "*/sources/*", "-size", "+100M"), process)
     process.send_signal(signal.SIGSTOP)
     yield process
     process.kill()

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.command import run
 from tests.support.libvirt_user import Clusters
+from tests.support.watching import wait_until
 
 
 @pytest.fixture
@@ -59,15 +59,12 @@ def test_what_a_killed_run_left_goes(clusters: Clusters, empty_disk: Path, momen
     before = user.there()
     process = user.start("ocne_cluster", {**clusters.params, "source": str(empty_disk)})
     receipt = user.home / ".ocne/clusters/c.json"
-    deadline = time.monotonic() + 120
     reached = {
         "pool": receipt.exists,
         "base": lambda: bool(list(user.home.glob(".local/share/libvirt/images/boot.qcow2-*"))),
         "machine": lambda: clusters.machine in user.virsh("list", "--name"),
     }[moment]
-    while not reached():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(reached, process)
     process.kill()
     process.communicate()
     # The lock of a killed run stays, and holds nobody up.
@@ -81,10 +78,8 @@ def test_what_a_killed_run_left_goes(clusters: Clusters, empty_disk: Path, momen
 def killed_while_its_machine_runs(clusters: Clusters, name: str, disk: Path) -> Path:
     """The receipt of a run that was killed then."""
     process = clusters.user.start("ocne_cluster", {**clusters.params, "name": name, "source": str(disk)})
-    receipt, deadline = clusters.user.home / f".ocne/clusters/{name}.json", time.monotonic() + 120
-    while not receipt.exists() or "server" not in receipt.read_text():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    receipt = clusters.user.home / f".ocne/clusters/{name}.json"
+    wait_until(lambda: receipt.exists() and "server" in receipt.read_text(), process)
     process.kill()
     process.communicate()
     return receipt
@@ -121,10 +116,7 @@ def test_a_cluster_that_does_not_work_is_told_and_made_anew_with_force(clusters:
     assert user.virsh("domuuid", clusters.machine) == first
 
     process = user.start("ocne_cluster", {**clusters.params, "source": str(empty_disk), "force": True})
-    deadline = time.monotonic() + 120
-    while user.virsh("list", "--all", "--uuid").strip() in ("", first.strip()):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: user.virsh("list", "--all", "--uuid").strip() not in ("", first.strip()), process)
     output, _nothing = process.communicate()
     assert "does not boot by UEFI" in json.loads(output)["msg"], "the new one was made of the same disk"
     for lock in user.home.glob(".ocne/clusters/.*.lock"):

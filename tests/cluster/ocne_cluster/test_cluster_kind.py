@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.support import module_call
 from tests.support.command import run
 from tests.support.kind import cluster
 from tests.support.kind.cluster import Tools
+from tests.support.watching import wait_until
 
 LABEL = "io.x-k8s.kind.cluster"
 
@@ -105,10 +105,7 @@ def test_a_cluster_that_somebody_else_made_stays(clusters: Clusters) -> None:
 
 def test_what_a_killed_run_left_goes_with_the_next(clusters: Clusters) -> None:
     process = module_call.start("ocne_cluster", clusters.params)
-    deadline = time.monotonic() + 60
-    while not run("docker", "ps", "--quiet", "--filter", f"label={LABEL}={clusters.name}"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: run("docker", "ps", "--quiet", "--filter", f"label={LABEL}={clusters.name}"), process)
     process.kill()
     process.communicate()
     assert f".ocne/clusters/{clusters.name}.json" in clusters.files()

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,19 +19,13 @@ from tests.integration.boot_image.conftest import Converter
 from tests.support import module_call
 from tests.support.command import run
 from tests.support.sample_disk import SMALL, boot_disk
+from tests.support.watching import PATIENCE, wait_until
 
 WHOLE = ["boot.oci", "boot.oci.build.json"]
 
 
 def start(convert: Converter, **options: object) -> subprocess.Popen[str]:
     return module_call.start("ocne_boot_image", {**convert.params, "source": str(boot_disk(SMALL)), **options})
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -88,9 +81,9 @@ def test_a_run_that_is_not_to_wait_says_who_is_at_work(convert: Converter) -> No
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_ended_leaves_nothing(convert: Converter, number: signal.Signals) -> None:
     process = start(convert, force=True)
-    wait_for(convert.dest.parent / ".boot.oci.part")
+    wait_until((convert.dest.parent / ".boot.oci.part").exists, process)
     process.send_signal(number)
-    result = json.loads(process.communicate(timeout=60)[0])
+    result = json.loads(process.communicate(timeout=PATIENCE)[0])
     if result.get("failed"):  # else it was quicker than the signal
         assert number.name in result["msg"]
         assert convert.left() == []
@@ -98,7 +91,7 @@ def test_a_run_that_is_ended_leaves_nothing(convert: Converter, number: signal.S
 
 def test_what_a_killed_run_leaves_the_next_one_removes(convert: Converter) -> None:
     process = start(convert)
-    wait_for(convert.dest.parent / ".boot.oci.part")
+    wait_until((convert.dest.parent / ".boot.oci.part").exists, process)
     process.kill()
     process.communicate()
     assert WHOLE[0] not in convert.left()

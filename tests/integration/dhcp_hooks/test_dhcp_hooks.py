@@ -54,7 +54,7 @@ class Node:
             ["unshare", "--mount", "--uts", "sh", "-c", script],
             env={"PATH": f"{self.folder}/bin:{tools}", **(lease or LEASE)},
             check=True,
-            timeout=60,
+            timeout=300,
         )
         calls = self.folder / "calls"
         return calls.read_text() if calls.exists() else ""

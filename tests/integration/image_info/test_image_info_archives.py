@@ -25,6 +25,7 @@ from tests.support.command import run
 from tests.support.container_image import Layout
 from tests.support.nginx_image import write_nginx_image
 from tests.support.ostree_image import CHUNKED, COMMIT, SINGLE
+from tests.support.watching import PATIENCE
 from tests.support.web_server import PASSWORD, USER, WebServer
 
 
@@ -254,7 +255,7 @@ def test_a_run_that_is_ended_waits_for_no_server(info: Info) -> None:
         process = module_call.start("ocne_image_info", params)
         with deaf.accept()[0]:
             process.terminate()
-            output, _errors = process.communicate(timeout=60)
+            output, _errors = process.communicate(timeout=PATIENCE)
     assert "Ended by SIGTERM" in json.loads(output)["msg"]
 
 

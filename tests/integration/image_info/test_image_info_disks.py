@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import shutil
@@ -27,6 +26,7 @@ from tests.support.ostree_sysroot import KERNEL
 from tests.support.registry import Registry
 from tests.support.sample_disk import SMALL, DiskSpec, boot_disk
 from tests.support.sample_image import write_layout
+from tests.support.watching import open_files, wait_until
 
 LARGER = DiskSpec(padding=192)
 
@@ -262,21 +262,17 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path, large: Path) -> Non
 
 def test_a_killed_run_leaves_no_disk(info: Info, large: Path) -> None:
     process = module_call.start("ocne_image_info", {"source": f"oci:{large}:1.33", "cache_dir": str(info.cache)})
-    while process.poll() is None and not _open_files(process.pid, info.cache):
-        pass
+    wait_until(lambda: _unnamed_files(process.pid, info.cache), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert info.left() == []
 
 
-def _open_files(pid: int, folder: Path) -> list[str]:
+def _unnamed_files(pid: int, folder: Path) -> list[str]:
     """Files without a name that the process has open in the folder."""
-    found = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(str(descriptor.readlink()))
-    return [name for name in found if name.startswith(f"{folder}/#") or (name.startswith(str(folder)) and name.endswith("(deleted)"))]
+    unnamed = (name for name in open_files(pid) if "/#" in name or name.endswith("(deleted)"))
+    return [name for name in unnamed if name.startswith(f"{folder}/")]
 
 
 def test_wrong_input_is_told(info: Info, tmp_path: Path, layout: Path) -> None:

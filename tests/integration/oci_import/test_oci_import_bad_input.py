@@ -107,7 +107,7 @@ def test_object_that_appears_during_the_upload_is_not_overwritten(importer: Impo
         assert process.poll() is None
     path = f"/n/{importer.endpoint.settings.namespace}/b/{BUCKET}/o/ocne_boot.qcow2"
     assert Client(importer.endpoint)("PUT", path, b"precious", raw=True).status == 200
-    message = json.loads(process.communicate(timeout=30)[0])["msg"]
+    message = json.loads(process.communicate(timeout=50)[0])["msg"]
     assert "The object ocne_boot.qcow2 in bucket ocne-images was not put there by ocne_oci_import." in message
     assert importer.endpoint.object_content(BUCKET, "ocne_boot.qcow2") == b"precious"
     assert importer.endpoint.uploads(BUCKET) == []

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils import _files, _record
@@ -22,16 +22,9 @@ from tests.support import module_call
 from tests.support.oci_endpoint import Fault
 from tests.support.oci_http import Client
 from tests.support.oci_import import BUCKET, Importer
+from tests.support.watching import PATIENCE, wait_until
 
 PART = "uploadPartNum"
-
-
-def _wait_until(condition: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the run ended too early"
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
 
 
 def _slow_parts_after(importer: Importer, count: int) -> None:
@@ -43,9 +36,9 @@ def _kill_in_mid_upload(importer: Importer, number: int = signal.SIGKILL, **chan
     """A run that is ended when two parts have been stored."""
     _slow_parts_after(importer, 2)
     process = importer.start(**changes)
-    _wait_until(lambda: len(importer.puts()) == 2, process)
+    wait_until(lambda: len(importer.puts()) == 2, process)
     process.send_signal(number)
-    process.wait(timeout=20)
+    process.wait(timeout=50)
     importer.endpoint.faults.clear()
     return process
 
@@ -76,11 +69,11 @@ def test_an_image_that_is_being_imported_is_not_pruned(importer: Importer, tmp_p
         _record.write(path, _record.Record("sha256:a", {}, _record.describe(path, _files.file_sha256(path)), {}))
     _slow_parts_after(importer, 1)
     process = importer.start(src=str(old))
-    _wait_until(importer.puts, process)
+    wait_until(importer.puts, process)
     pruned = module_call.call("ocne_image_prune", {"path": str(tmp_path), "keep": 1})
     assert pruned["in_use"] == [str(old)] and not pruned["changed"] and old.exists()
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=50)
     pruned = module_call.call("ocne_image_prune", {"path": str(tmp_path), "keep": 1})
     assert pruned["removed"] == [str(old)] and not old.exists() and new.exists()
 
@@ -188,9 +181,9 @@ def test_signal_in_mid_upload_leaves_nothing(importer: Importer, number: int) ->
 def test_signal_in_mid_import_leaves_nothing(importer: Importer) -> None:
     importer.endpoint.settings.import_seconds = 30
     process = importer.start()
-    _wait_until(importer.images, process)
+    wait_until(importer.images, process)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=50)
     assert importer.nothing_is_left()
 
 
@@ -203,16 +196,16 @@ def test_signal_while_something_is_being_made_leaves_nothing(importer: Importer,
     importer.endpoint.settings.import_seconds = 30
     importer.endpoint.faults.add(Fault("delay", "POST", target, seconds=2))
     process = importer.start(**changes)
-    _wait_until(lambda: importer.endpoint.requests("POST", target), process)
+    wait_until(lambda: importer.endpoint.requests("POST", target), process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=50) == 1
     assert importer.nothing_is_left()
 
 
 def test_killed_import_is_waited_for_by_the_next_run(importer: Importer) -> None:
     importer.endpoint.settings.import_seconds = 4
     process = importer.start()
-    _wait_until(importer.images, process)
+    wait_until(importer.images, process)
     process.kill()
     process.wait()
     begun = importer.images()[0]["id"]
@@ -231,7 +224,7 @@ def test_killed_import_is_waited_for_by_the_next_run(importer: Importer) -> None
 def test_two_runs_on_one_host_make_one_image(importer: Importer) -> None:
     importer.endpoint.settings.import_seconds = 1
     runs = [importer.start(), importer.start()]
-    results = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+    results = [json.loads(run.communicate(timeout=PATIENCE)[0]) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], results
     assert results[0]["image"]["id"] == results[1]["image"]["id"]
     assert sorted(result["changed"] for result in results) == [False, True]
@@ -243,12 +236,12 @@ def test_two_runs_on_one_host_make_one_image(importer: Importer) -> None:
 def test_run_does_not_wait_for_another_for_ever(importer: Importer) -> None:
     importer.endpoint.settings.import_seconds = 60
     first = importer.start()
-    _wait_until(importer.images, first)
+    wait_until(importer.images, first)
     message = importer.message(wait_timeout=1)
     assert f"The object ocne_boot.qcow2 in bucket {BUCKET} is in the hand of another run." in message
     assert str(first.pid) in message
     first.send_signal(signal.SIGINT)
-    first.wait(timeout=20)
+    first.wait(timeout=50)
 
 
 def test_two_runs_on_two_hosts_make_one_image(importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +250,7 @@ def test_two_runs_on_two_hosts_make_one_image(importer: Importer, tmp_path: Path
     for host in ("one", "two"):
         monkeypatch.setenv("HOME", str(tmp_path / host))
         runs.append(importer.start())
-    results = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+    results = [json.loads(run.communicate(timeout=PATIENCE)[0]) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], results
     assert results[0]["image"]["id"] == results[1]["image"]["id"]
     assert len(importer.images()) == 1
@@ -271,10 +264,10 @@ def test_two_runs_with_the_same_object_and_other_content_wait_for_each_other(
     importer.endpoint.settings.import_seconds = 3
     monkeypatch.setenv("HOME", str(tmp_path / "one"))
     first = importer.start(object_name="ock.oci")
-    _wait_until(importer.images, first)
+    wait_until(importer.images, first)
     monkeypatch.setenv("HOME", str(tmp_path / "two"))
     second = importer.start(object_name="ock.oci", src=str(other_disk))
-    results = [json.loads(run.communicate(timeout=60)[0]) for run in (first, second)]
+    results = [json.loads(run.communicate(timeout=PATIENCE)[0]) for run in (first, second)]
     assert [run.returncode for run in (first, second)] == [0, 0], results
     contents = [importer.endpoint.images.by_id[result["image"]["id"]].disk.read_bytes() for result in results]
     assert contents == [Path(importer.params["src"]).read_bytes(), other_disk.read_bytes()]

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +18,7 @@ from ansible_collections.ocne.images.plugins.module_utils._files import locked
 
 from tests.support import sshd
 from tests.support.sample_disk import SMALL, boot_disk
+from tests.support.watching import below, processes
 
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 #: Variables of a host where tasks are another user's, who is not root.
@@ -61,18 +62,11 @@ class Stage:
 
     def modules(self) -> list[int]:
         """Processes whose temporary files are here: modules that run, and what runs them."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                if str(self.tmp).encode() in (path / "environ").read_bytes() + (path / "cmdline").read_bytes():
-                    found.append(int(path.name))
-            except OSError:
-                continue  # it has ended
-        return found
+        return [each.pid for each in processes() if os.fsencode(self.tmp) in each.environment + each.arguments]
 
     def left(self) -> list[str]:
         """What is in the way of the next run, or of nobody: temporary and partial files."""
-        return sorted(str(path.relative_to(self.folder)) for folder in (self.tmp, self.images) for path in folder.rglob("*"))
+        return sorted(str(path.relative_to(self.folder)) for folder in (self.tmp, self.images) for path in below(folder))
 
 
 @pytest.fixture
@@ -92,10 +86,3 @@ def ssh(stage: Stage) -> Iterator[dict[str, Any]]:
     folder.mkdir(mode=0o700)
     with sshd.serve(folder) as variables:
         yield variables
-
-
-def wait_until(condition: Any, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable
 
-from tests.integration.progress.conftest import BY_SU, LOCAL, Stage, wait_until
+from tests.integration.progress.conftest import BY_SU, LOCAL, Stage
 from tests.support.machine import CORES
 from tests.support.oci_endpoint import Endpoint
 from tests.support.oci_endpoint.faults import Fault
 from tests.support.oci_import import BUCKET, make_disk
 from tests.support.playbook_run import PlaybookRun
+from tests.support.watching import open_files, processes, wait_until
 
 #: ansible-core, what is done to its play, and whether it waits for its modules: it does when it is interrupted.
 WAYS: list[tuple[str, Callable[[PlaybookRun], None], bool]] = [
@@ -55,18 +55,10 @@ def test_modules_end_and_leave_nothing(stage: Stage, ssh: dict[str, Any]) -> Non
     assert stage.left() == []
 
 
-def _making(dest: str) -> list[str]:
+def _making(dest: str) -> list[int]:
     """Processes that have the image's lock open."""
     lock = str(Path(dest).with_name(f".{Path(dest).name}.lock"))
-    links = [link for link in Path("/proc").glob("[0-9]*/fd/*") if int(link.parts[2]) != os.getpid()]
-    found = []
-    for link in links:
-        try:
-            if str(link.readlink()) == lock:
-                found.append(link.parts[2])
-        except OSError:
-            continue
-    return found
+    return [each.pid for each in processes() if lock in open_files(each.pid)]
 
 
 def test_an_upload_is_shown_in_check_mode_and_in_earnest_and_removed_by_ctrl_c(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.integration.progress.conftest import BY_SU, Stage, wait_until
+from tests.integration.progress.conftest import BY_SU, Stage
 from tests.support.machine import CORES
 from tests.support.playbook_run import PlaybookRun
+from tests.support.watching import wait_until
 
 
 def _lines(run: PlaybookRun, host: str) -> list[str]:

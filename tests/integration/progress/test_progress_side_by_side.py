@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.progress.conftest import Stage, wait_until
+from tests.integration.progress.conftest import Stage
 from tests.support.machine import CORES
 from tests.support.playbook_run import PlaybookRun
+from tests.support.watching import wait_until
 
 NAMES = ["one", "two", "three"]
 

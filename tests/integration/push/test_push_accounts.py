@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from tests.support.image_push import Image, failure, push
 from tests.support.module_call import start
 from tests.support.registry import PASSWORD, USER, Registry
+from tests.support.watching import wait_until
 
 
 @pytest.fixture
@@ -90,7 +91,8 @@ def test_killed_run_leaves_no_password(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with secured.paused():
         process = start("ocne_image_push", {"src": image.reference, "dest": dest, **account})
-        skopeo = _child(process.pid)
+        wait_until(lambda: _skopeo(process.pid), process)
+        skopeo = _skopeo(process.pid)
         options = Path(f"/proc/{skopeo}/cmdline").read_text().split("\0")
         (authfile,) = (option.partition("=")[2] for option in options if "authfile" in option)
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -101,13 +103,13 @@ def test_killed_run_leaves_no_password(
     assert token not in "".join(path.read_text() for path in tmp_path.glob("ocne-*/*"))
 
 
-def _child(parent: int) -> int:
-    """The process that it has started, once that runs its own program."""
-    while True:
-        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+def _skopeo(parent: int) -> int:
+    """The child that runs this program by now; 0 where none does."""
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with contextlib.suppress(OSError):
             if Path(f"/proc/{child}/comm").read_text() == "skopeo\n":
                 return int(child)
-        time.sleep(0.01)
+    return 0
 
 
 def test_source_with_an_account_of_its_own(

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ import pytest
 from tests.support import module_call, registry
 from tests.support.command import run
 from tests.support.image_push import Image, failure, push, tree
+from tests.support.watching import below, processes, wait_until
 
 MIB = 1 << 20
 
@@ -37,7 +38,7 @@ def _once_it_uploads(running: registry.Registry, action: Any) -> threading.Threa
     def wait() -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if sum(path.stat().st_size for path in running.storage.rglob("_uploads/*/data") if path.exists()) > 4 * MIB:
+            if _uploaded(running) > 4 * MIB:
                 action()
                 return
             time.sleep(0.005)
@@ -45,6 +46,16 @@ def _once_it_uploads(running: registry.Registry, action: Any) -> threading.Threa
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+def _uploaded(running: registry.Registry) -> int:
+    """Bytes that the registry has of uploads that go on."""
+    total = 0
+    for path in below(running.storage):
+        if path.name == "data" and path.parent.parent.name == "_uploads":
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
 
 
 def test_registry_that_goes_away_and_comes_back(big: Image) -> None:
@@ -195,10 +206,12 @@ def test_run_that_is_ended_leaves_the_old_image(reference: str, number: signal.S
     push(image.reference, dest)
     before = _files(folder)
     process = module_call.start("ocne_image_push", {"src": big.reference, "dest": dest})
-    _wait_for_partial(process, folder, set(before))
+    wait_until(lambda: any(path.name.endswith(".part") and str(path) not in before for path in below(folder)), process)
+    time.sleep(0.1)  # some of it is written
     process.send_signal(number)
     output = process.communicate()[0]
-    _wait_without_skopeo(str(folder))
+    # A module that is killed leaves a skopeo that ends on its own.
+    wait_until(lambda: not any(b"skopeo" in each.arguments and os.fsencode(folder) in each.arguments for each in processes()))
     assert {path: facts for path, facts in _files(folder).items() if path in before} == before
     if number == signal.SIGTERM:
         assert "Ended by SIGTERM" in json.loads(output)["msg"]
@@ -211,33 +224,6 @@ def test_run_that_is_ended_leaves_the_old_image(reference: str, number: signal.S
 
 def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
     return {path: facts for path, facts in tree(folder).items() if Path(path).is_file()}
-
-
-def _wait_for_partial(process: subprocess.Popen[str], folder: Path, before: set[str]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if any(path.endswith(".part") for path in set(tree(folder)) - before):
-            time.sleep(0.1)
-            return
-        time.sleep(0.002)
-    raise AssertionError("The run ended before it could be interrupted.")
-
-
-def _wait_without_skopeo(argument: str) -> None:
-    """A module that is killed leaves a skopeo that ends on its own."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not any(b"skopeo" in command and argument.encode() in command for command in map(_command, Path("/proc").glob("[0-9]*"))):
-            return
-        time.sleep(0.05)
-    raise AssertionError("skopeo did not end.")
-
-
-def _command(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def test_two_runs_at_once_both_succeed(image: Image, tmp_path: Path) -> None:
@@ -257,15 +243,11 @@ def test_secret_is_seen_nowhere(big: Image, tmp_path: Path) -> None:
         looks, skopeo_runs = 0, 0
         while process.poll() is None:
             looks += 1
-            for path in Path("/proc").glob("[0-9]*"):
-                try:
-                    arguments, environment = (path / "cmdline").read_bytes(), (path / "environ").read_bytes()
-                except OSError:
-                    continue
-                if b"skopeo" in arguments:
+            for running_now in processes():
+                if b"skopeo" in running_now.arguments:
                     skopeo_runs += 1
-                    assert registry.PASSWORD.encode() not in arguments + environment
-                    _authfile_is_private(arguments)
+                    assert registry.PASSWORD.encode() not in running_now.arguments + running_now.environment
+                    _authfile_is_private(running_now.arguments)
         output = process.communicate()[0]
         assert json.loads(output)["copied"]
         assert registry.PASSWORD not in output

@@ -99,7 +99,7 @@ def test_job_fails_at_once_and_says_what_to_configure(command: list[str], termin
     if terminal:  # one that a controller shows, and where nobody sits
         status, shown = _type([*command, "-e", "ocne_images_ask_for_account=false"], ())
     else:
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
         status, shown = result.returncode, result.stdout
         assert "ocne_images_authfile, or ocne_images_username and ocne_images_password" in shown
     assert status == 2
@@ -113,7 +113,7 @@ def test_job_with_an_account_asks_nothing_and_changes_once(command: list[str], t
     shown = []
     for options in (["--check"], [], ["--check"], []):
         run = [*command, "-e", f"@{secrets}", "-vvv", *options]
-        result = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+        result = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
         assert result.returncode == 0, result.stdout
         assert PASSWORD not in result.stdout + result.stderr
         shown.append(result.stdout)

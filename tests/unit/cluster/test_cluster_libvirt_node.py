@@ -163,7 +163,7 @@ def run_start_script(folder: Path, *, address: str = "10.0.0.5", action: str = "
     script.write_text(scripts.START_SCRIPT.replace("/etc/", f"{system}/").replace("sleep 30", "exec /bin/sleep 30"))
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "ACTION": action, "NET_INTERFACE": "enp0s2"}
     result = subprocess.run(
-        ["bash", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+        ["bash", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False
     )
     log = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
     return result.stdout + f"status {result.returncode}", log, (system / "kubernetes/kubeadm.conf").read_text()

@@ -72,9 +72,9 @@ def test_success_and_what_is_forgotten_are_kept() -> None:
 
 def test_workers_give_results_and_errors() -> None:
     with Workers(2, "test") as workers:
-        assert workers.submit(pow, 2, 10).result(timeout=10) == 1024
+        assert workers.submit(pow, 2, 10).result(timeout=60) == 1024
         with pytest.raises(OcneError, match="locked"):
-            workers.submit(_fail).result(timeout=10)
+            workers.submit(_fail).result(timeout=60)
 
 
 def test_workers_drop_what_is_not_begun() -> None:
@@ -89,9 +89,9 @@ def test_workers_drop_what_is_not_begun() -> None:
         assert begun.wait(10)
         waiting = workers.submit(pow, 2, 10)
     with pytest.raises(CancelledError):
-        waiting.result(timeout=10)
+        waiting.result(timeout=60)
     go_on.set()
-    assert running.result(timeout=10) is None
+    assert running.result(timeout=60) is None
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("test-"))
 
 

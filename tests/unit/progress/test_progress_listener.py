@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._progress import State
@@ -20,6 +20,8 @@ from ansible_collections.ocne.images.plugins.plugin_utils._progress import chann
 from ansible_collections.ocne.images.plugins.plugin_utils._progress.channel import Channel
 from ansible_collections.ocne.images.plugins.plugin_utils._progress.listener import Interrupted, Listener, Watched
 from ansible_collections.ocne.images.plugins.plugin_utils._progress.teller import Teller
+
+from tests.support.watching import wait_until
 
 STATE = State(4711, "uploading", 5, 10)
 
@@ -65,17 +67,10 @@ def _teller() -> Teller:
     return Teller("it", time.monotonic() - 60)  # a line is due at once
 
 
-def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_lines_are_said_while_the_module_runs_and_not_after_it(handlers: Any) -> None:
     module, said = Module(), list[str]()
     with Listener([Watched(module, _teller())], said.append):
-        _wait(lambda: any("uploading" in line for line in said))
+        wait_until(lambda: any("uploading" in line for line in said))
     count = len(said)
     time.sleep(0.05)
     assert len(said) == count and module.ended == 0
@@ -85,7 +80,7 @@ def test_several_modules_are_listened_to_until_each_has_ended(handlers: Any) -> 
     first, second, said = Module(State(1, "fetching", 0, None)), Module(State(2, "converting", 0, None)), list[str]()
     watched = [Watched(first, _teller()), Watched(second, _teller())]
     with pytest.raises(KeyboardInterrupt), Listener(watched, said.append) as listening:
-        _wait(lambda: any("fetching" in line for line in said) and any("converting" in line for line in said))
+        wait_until(lambda: any("fetching" in line for line in said) and any("converting" in line for line in said))
         listening.leave(watched[0])
         raise KeyboardInterrupt
     assert (first.ended, second.ended) == (0, 1)
@@ -99,7 +94,7 @@ def test_a_line_that_cannot_be_said_harms_nothing(handlers: Any) -> None:
         raise OSError("the queue is closed")
 
     with Listener([Watched(module, _teller())], say):
-        _wait(lambda: tried)
+        wait_until(lambda: tried)
 
 
 def test_nobody_looks_at_a_module_of_which_nothing_is_to_be_said(handlers: Any) -> None:
@@ -148,7 +143,7 @@ def test_a_module_that_may_still_run_after_an_error_is_ended(handlers: Any, erro
     module = Module(STATE if known else None)
     watched = Watched(module, _teller())
     with pytest.raises(type(error)), Listener([watched], lambda line: None):
-        _wait(lambda: watched.heard if known else module.looked.is_set())
+        wait_until(lambda: watched.heard if known else module.looked.is_set())
         raise error
     assert module.ended == ended
 
@@ -173,7 +168,7 @@ def test_a_run_whose_controller_is_gone_ends_the_module(tmp_path: Path) -> None:
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    _wait(result.exists)
+    wait_until(result.exists)
     assert result.read_text() == "SIGTERM 1"
 
 
