@@ -26,6 +26,8 @@ from ._imagebuild.progress import Progress
 from ._platform import CACHE_FOLDER
 from ._progress import reporting
 
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -73,8 +75,20 @@ def run(make_step: Callable[[dict[str, Any], Progress], Step], argument_spec: di
     :param make_step: of the module's parameters, and what the step is to tell of its progress.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **module_options)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, _cancel)
+    try:
+        report, facts = _outcome(module, make_step)
+        _ignore_signals()  # what is said from here on is said to its end
+    except Cancelled as cancelled:
+        report, facts = module.fail_json, {"msg": f"Ended by {cancelled}. What was begun has been removed, or is taken up by the next run."}
+    report(**facts)
+
+
+def _outcome(
+    module: AnsibleModule, make_step: Callable[[dict[str, Any], Progress], Step]
+) -> tuple[Callable[..., NoReturn], dict[str, Any]]:
+    """How the module ends, and what it says then."""
     try:
         with reporting() as progress, remembering(_cache(module.params), keep=not module.check_mode):
             step = make_step(module.params, progress)
@@ -82,14 +96,13 @@ def run(make_step: Callable[[dict[str, Any], Progress], Step], argument_spec: di
             plan = step.plan()
             result = {"changed": plan.changed, **(plan.result if module.check_mode or not plan.changed else step.apply(plan))}
     except OcneError as error:
-        module.fail_json(msg=str(error), **error.details)
+        return module.fail_json, {"msg": str(error), **error.details}
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        module.fail_json(msg=f"The system refused an operation on{where or ' a file'}: {error.strerror or error}.")
-    except Cancelled as cancelled:
-        module.fail_json(msg=f"Ended by {cancelled}. What was begun has been removed, or is taken up by the next run.")
+        return module.fail_json, {"msg": f"The system refused an operation on{where or ' a file'}: {error.strerror or error}."}
     known = {"changes": result["changes"]} if "changes" in result else {}
-    module.exit_json(actions=list(plan.actions), diff={"before": dict(plan.before), "after": {**plan.after, **known}}, **result)
+    diff = {"before": dict(plan.before), "after": {**plan.after, **known}}
+    return module.exit_json, {"actions": list(plan.actions), "diff": diff, **result}
 
 
 def _cache(params: Mapping[str, Any]) -> Path:
@@ -97,7 +110,10 @@ def _cache(params: Mapping[str, Any]) -> Path:
 
 
 def _cancel(number: int, _frame: FrameType | None) -> NoReturn:
-    # A second signal must not break off the clean-up that the first one began.
-    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)
+    _ignore_signals()  # a second one must not break off the clean-up that the first one began
     raise Cancelled(signal.Signals(number).name)
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

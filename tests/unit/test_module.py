@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible.module_utils import basic
@@ -93,3 +93,18 @@ def test_errors_become_one_message(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_signal_ends_the_step(capsys: pytest.CaptureFixture[str], number: signal.Signals) -> None:
     result = run(Step(outcome=lambda: os.kill(os.getpid(), number)), capsys)
     assert result["failed"] and number.name in result["msg"]
+
+
+@pytest.mark.parametrize(("outcome", "method", "changed"), [(OcneError("no room"), "fail_json", None), (None, "exit_json", True)])
+def test_a_signal_while_it_reports_changes_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, outcome: Any, method: str, changed: Optional[bool]
+) -> None:
+    report = getattr(basic.AnsibleModule, method)
+
+    def interrupted(module: basic.AnsibleModule, **facts: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        report(module, **facts)
+
+    monkeypatch.setattr(basic.AnsibleModule, method, interrupted)
+    result = run(Step(outcome=outcome), capsys)
+    assert result.get("changed") is changed or result["msg"] == "no room"
