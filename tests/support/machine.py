@@ -213,5 +213,5 @@ def core_venv(core: str) -> Path:
 
 def oldest_venv(version: Version) -> Path:
     """A virtual environment for the unit tests with that Python, older than the tests' own, as hosts may have it."""
-    requirements = ["-r", str(ROOT / "requirements.txt"), "ansible-core", "pytest", "pytest-timeout", "zstandard"]
+    requirements = ["-r", str(ROOT / "requirements.txt"), "ansible-core", "pytest", "pytest-timeout", "pytest-xdist", "zstandard"]
     return make_venv(f"python-{_dotted(version)}", pythons()[version], requirements)

@@ -50,7 +50,7 @@ class Tier:
 
 
 TIERS = {
-    "unit": Tier("tests/unit", ("container images",)),
+    "unit": Tier("tests/unit", ("container images",), spread=("-n2",)),
     "sanity": Tier("tests/sanity", ("linting of shell scripts",), spread=("-n2",)),
     "integration": Tier(
         "tests/integration",
