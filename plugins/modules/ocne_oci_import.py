@@ -96,6 +96,12 @@ options:
       - How many images stay, of each name, architecture and Kubernetes version the newest. An image that is being imported stays, too, and
         is not counted. Without it, all are removed. Only used if O(state=absent).
     type: int
+  journal_dir:
+    description:
+      - Folder for the journals of uploads. A run that is killed leaves its journal, and the next one goes on where it was. Where each run
+        has a container of its own, it has to be a folder that they share.
+    type: path
+    default: ~/.ocne/uploads
   keep_object:
     description:
       - Whether to keep the object after the import. An object that is kept, and holds the same content, is not uploaded again.
@@ -260,6 +266,7 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.progress i
 from ansible_collections.ocne.images.plugins.module_utils._module import run
 from ansible_collections.ocne.images.plugins.module_utils._oci import auth
 from ansible_collections.ocne.images.plugins.module_utils._oci.absent import Absent
+from ansible_collections.ocne.images.plugins.module_utils._oci.journal import JOURNALS_FOLDER
 from ansible_collections.ocne.images.plugins.module_utils._oci.present import Present
 
 
@@ -285,6 +292,7 @@ def main() -> None:
             "architecture": {"type": "str", "choices": list(_platform.ARCHITECTURES)},
             "kubernetes_version": {"type": "str"},
             "keep": {"type": "int"},
+            "journal_dir": {"type": "path", "default": JOURNALS_FOLDER},
             "keep_object": {"type": "bool", "default": False},
             "private_cloud": {"type": "bool", "default": False},
             "import_through": {"type": "str", "choices": ["auto", "object", "preauthenticated_request"], "default": "auto"},

@@ -61,11 +61,12 @@ def message(module: str, params: dict[str, Any], check: bool = False) -> str:
     raise AssertionError(f"The module did not fail: {result}")
 
 
-def start(module: str, params: dict[str, Any]) -> subprocess.Popen[str]:
-    """The module in a process of its own; its result is what it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.module_call", module], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def start(module: str, params: dict[str, Any], program: str = "tests.support.module_call") -> subprocess.Popen[str]:
+    """The module in a process of its own; its result is what it prints.
+
+    :param program: that calls main().
+    """
+    process = subprocess.Popen([sys.executable, "-m", program, module], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     process.stdin.write(json.dumps(params))
     process.stdin.close()
@@ -88,9 +89,14 @@ def _signals_restored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The module that the command line names, with the parameters of standard input."""
     try:
         print(json.dumps(call(sys.argv[1], json.load(sys.stdin), "--check" in sys.argv[2:])))
     except ModuleFailed as failed:
         print(json.dumps(failed.result))
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,75 +4,33 @@
 
 """Runs ocne_oci_import against the local endpoint: within the test, or as a process of its own that a test can kill.
 
-python -m tests.support.oci_import < parameters.json
+python -m tests.support.oci_import ocne_oci_import < parameters.json
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import os
 import random
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tests.conftest  # makes the collection importable
-from tests.support.command import ROOT, run
+from tests.support import module_call
+from tests.support.command import run
 from tests.support.oci_endpoint import Endpoint
 
-assert tests.conftest
-
+MODULE = "ocne_oci_import"
 MIB = 1 << 20
 PART = MIB
 BUCKET = "ocne-images"
 COMPARTMENT = "team/images"
 
 
-class ModuleFailed(Exception):
-    """What the module said in fail_json."""
-
-    def __init__(self, result: dict[str, Any]) -> None:
-        super().__init__(result["msg"])
-        self.result = result
-
-
-def call(params: dict[str, Any]) -> dict[str, Any]:
-    """The module's result.
-
-    :raises ModuleFailed: it failed.
-    """
-    from ansible.module_utils import basic
+def _in_small() -> None:
+    """Parts of the real size would need images of the real size; pauses of the real length would need patience."""
     from ansible_collections.ocne.images.plugins.module_utils._oci import client, upload
-    from ansible_collections.ocne.images.plugins.modules import ocne_oci_import
 
-    # Parts of the real size would need images of the real size; pauses of the real length would need patience.
     upload._SMALLEST_PART, upload._CHUNK = PART, PART // 4
     client.Clients.retry = client.Retry(attempts=4, first_pause=0.01, longest_pause=0.05)
-    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode()
-    basic._ANSIBLE_PROFILE = "legacy"
-    output = io.StringIO()
-    with _signals_restored(), contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-        ocne_oci_import.main()
-    result: dict[str, Any] = json.loads(output.getvalue())
-    if result.get("failed"):
-        raise ModuleFailed(result)
-    return result
-
-
-@contextlib.contextmanager
-def _signals_restored() -> Iterator[None]:
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before):
-            signal.signal(number, handler)
 
 
 class Importer:
@@ -91,37 +49,19 @@ class Importer:
             "wait_timeout": 30,
         }
 
-    def _params(self, check: bool, changes: dict[str, Any]) -> dict[str, Any]:
-        params = {**self.params, **changes, "_ansible_check_mode": check, "_ansible_diff": True}
-        return {name: value for name, value in params.items() if value is not None}
-
     def __call__(self, check: bool = False, **changes: Any) -> dict[str, Any]:
         """:param changes: options; None leaves one out."""
-        return call(self._params(check, changes))
+        _in_small()
+        return module_call.call(MODULE, {**self.params, **changes}, check)
 
     def message(self, check: bool = False, **changes: Any) -> str:
         """What the module says when it fails."""
-        try:
-            result = self(check, **changes)
-        except ModuleFailed as failed:
-            return str(failed)
-        raise AssertionError(f"The module did not fail: {result}")
+        _in_small()
+        return module_call.message(MODULE, {**self.params, **changes}, check)
 
     def start(self, **changes: Any) -> subprocess.Popen[str]:
         """The module in a process of its own."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.oci_import"],
-            cwd=ROOT,
-            env=dict(os.environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(self._params(False, changes)))
-        process.stdin.close()
-        process.stdin = None  # communicate() would flush it
-        return process
+        return module_call.start(MODULE, {**self.params, **changes}, program=__name__)
 
     def images(self) -> list[dict[str, Any]]:
         """The images there are, as the service describes them."""
@@ -167,8 +107,5 @@ def make_disk(path: Path, megabytes: int, seed: int = 1) -> Path:
 
 
 if __name__ == "__main__":
-    try:
-        print(json.dumps(call(json.load(sys.stdin))))
-    except ModuleFailed as failed:
-        print(json.dumps(failed.result))
-        sys.exit(1)
+    _in_small()
+    module_call.main()

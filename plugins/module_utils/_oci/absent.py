@@ -91,7 +91,7 @@ class Absent:
         contents = {content, *(image.freeform_tags[images.CONTENT_TAG] for image in found)}
         if stored and not (stored.is_ours and (params["object_name"] or stored.metadata[CONTENT_KEY] in contents)):
             stored = None
-        journal = journal_of(place)
+        journal = journal_of(place, Path(params["journal_dir"]))
         begun = journal.upload_id or journal.preauthenticated_requests
         return _Observed(tuple(found), place, stored, journal if begun else None)
 

@@ -20,7 +20,7 @@ from .._imagebuild.progress import Progress, silent
 from . import capabilities, images
 from .artefact import Source, open_source
 from .client import Clients
-from .journal import JOURNALS_FOLDER, Journal, journal_path, read_journal
+from .journal import Journal, journal_path, read_journal
 from .metadata import CAPABILITIES, PROCESSORS, image_metadata
 from .objects import CONTENT_KEY, METADATA_KEY, Place, StoredObject
 
@@ -104,20 +104,21 @@ def place_of(clients: Clients, params: Mapping[str, Any]) -> Place:
     return Place(clients, params["namespace_name"], params["bucket_name"], name)
 
 
-def journal_of(place: Place) -> Journal:
-    folder = Path(JOURNALS_FOLDER).expanduser()
+def journal_of(place: Place, folder: Path) -> Journal:
+    """:param folder: of the journals."""
     return read_journal(journal_path(folder, place.endpoint, place.namespace, place.bucket, place.name))
 
 
-def observe(clients: Clients, compartment: str, place: Place, want: Wanted) -> Observed:
+def observe(clients: Clients, compartment: str, place: Place, journals: Path, want: Wanted) -> Observed:
     """Look, and change nothing. Few calls where all is as it should be.
 
     :param compartment: its OCID.
+    :param journals: folder of the journals.
     """
     found = images.with_tags(images.our_images(clients, compartment, want.display_name), want.tags)
     image = found[0] if found else None
     usable: Any = image if image is not None and image.lifecycle_state in images.USABLE else None
-    journal = journal_of(place)
+    journal = journal_of(place, journals)
     stored = place.head()
     bucket = None
     if image is None:

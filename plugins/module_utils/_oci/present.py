@@ -39,12 +39,13 @@ class Present:
         self._params = params
         self._progress = progress
         self._clients = Clients(params)
+        self._journals = Path(params["journal_dir"])
 
     def plan(self) -> Plan:
         want = wanted(self._params, self._progress)
         self._progress("looking at what is in the cloud", 0, None)
         place = place_of(self._clients, self._params)
-        seen = observe(self._clients, compartment_id(self._clients, self._params["compartment"]), place, want)
+        seen = observe(self._clients, compartment_id(self._clients, self._params["compartment"]), place, self._journals, want)
         decision = decide(seen, want)
         before, after = difference(decision, seen, want, place)
         result = _result(seen.image, want, place, seen.stored, 0)
@@ -54,7 +55,7 @@ class Present:
         want, place, planned = plan.context
         with in_use(want.source.path), self._only_run(planned.journal.path, place):
             # What another run has done while this one waited is not done again.
-            seen = observe(self._clients, planned.compartment, place, want)
+            seen = observe(self._clients, planned.compartment, place, self._journals, want)
             run = _Run(self._clients, self._params, self._progress, want, place, seen)
             run.carry_out(decide(seen, want))
         return {"changed": run.changed, **_result(run.image, want, place, run.stored, run.uploaded)}

@@ -62,6 +62,18 @@ def test_killed_upload_sends_only_the_missing_parts(importer: Importer, disk: Pa
     assert not importer.journals()
 
 
+def test_upload_goes_on_in_another_container_that_shares_the_journals(
+    importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    _kill_in_mid_upload(importer, journal_dir=str(shared))
+    assert list(shared.glob("*.jsonl")) and not importer.journals()
+    monkeypatch.setenv("HOME", str(tmp_path / "another"))
+    assert importer(journal_dir=str(shared))["uploaded_bytes"]
+    assert importer.puts() == list(range(1, max(importer.puts()) + 1)), "no part was sent twice"
+    assert not list(shared.iterdir())
+
+
 def test_an_image_that_is_being_imported_is_not_pruned(importer: Importer, tmp_path: Path) -> None:
     old, new = (Path(shutil.copy(importer.params["src"], tmp_path / name)) for name in ("old", "new"))
     for made_at, path in ((1, old), (2, new)):
