@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.support.awx.jobs import MAX_EVENT_RES
 from tests.support.awx.site import Site, changed
 
 WORKFLOW = "OCK image workflow"
+STEPS = ("OCK boot image", "OCK custom image", "OCK ostree archive", "OCK ostree archive push")
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +50,17 @@ def test_every_playbook_of_a_template_is_in_the_project(site: Site) -> None:
 
 def test_workflow_converts_uploads_archives_and_pushes(runs: list[list[Job]], site: Site) -> None:
     first, _second = runs
-    assert [(job.template, job.status) for job in first] == [
-        ("OCK boot image", "successful"),
-        ("OCK custom image", "successful"),
-        ("OCK ostree archive", "successful"),
-        ("OCK ostree archive push", "successful"),
-    ], first[-1].output
+    assert [(job.template, job.status) for job in first] == [(name, "successful") for name in STEPS], first[-1].output
     assert [job.changed for job in first] == [1, 1, 1, 1]
     (image,) = site.cloud.images.by_id.values()
     assert image.document["displayName"] == "ock"
     assert site.images.request_count("PUT /v2/ock-ostree-server/manifests/1.33") == 1
+
+
+@pytest.mark.usefixtures("runs")
+def test_journals_outlive_the_container_of_a_job(site: Site) -> None:
+    assert Path(site.variables["ocne_images_awx_folder"], "uploads").is_dir()
+    assert not (site.folder / ".ocne/uploads").exists()
 
 
 def test_second_run_changes_nothing(runs: list[list[Job]]) -> None:
@@ -90,6 +93,34 @@ def test_answers_reach_the_module(site: Site, tmp_path: Path) -> None:
     assert job.status == "successful", job.output
     called = [each.get("invocation", {}).get("module_args", {}) for result in job.results() for each in result.get("results", ())]
     assert [call["kernel_arguments"] for call in called if "kernel_arguments" in call] == [["console=ttyS0,115200", "quiet"]]
+
+
+def test_fleet_is_made_for_the_combinations_that_are_answered(site: Site, tmp_path: Path) -> None:
+    answers = {
+        "ocne_images_awx_kubernetes_versions": "1.33 1.32",
+        "ocne_images_awx_providers": "oci olvm",
+        "ocne_images_display_name": "fleet",
+    }
+    job = Launcher(site.awx, tmp_path).job("OCK fleet", **answers)
+    assert job.status == "successful", job.output
+    made = {image.document["displayName"] for image in site.cloud.images.by_id.values()}
+    assert {"fleet-1.33-amd64", "fleet-1.32-amd64"} <= made
+    assert ("olvm", "1.32") in {(row["provider"], row["kubernetes_version"]) for row in _facts(job)["ocne_images_fleet"]}
+
+
+def test_workflow_asks_what_its_jobs_ask(site: Site) -> None:
+    jobs = [site.awx.find("job_templates", name=name) for name in STEPS]
+    workflow = site.awx.find("workflow_job_templates", name=WORKFLOW)
+    asked = set().union(*(_asked(site, "job_templates", job) for job in jobs))
+    assert _asked(site, "workflow_job_templates", workflow) == asked
+
+
+def _asked(site: Site, kind: str, template: dict[str, Any]) -> set[str]:
+    return {question["variable"] for question in site.awx.surveys[kind, template["id"]]["spec"]}
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    return {name: value for result in job.results() for name, value in result.get("ansible_facts", {}).items()}
 
 
 @pytest.mark.usefixtures("runs")
