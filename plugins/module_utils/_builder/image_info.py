@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +38,8 @@ from .source import ImageSource, with_image
 
 #: How compressed files begin: gzip, zstd, bzip2, xz. skopeo reads archives that are compressed as a whole.
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
+#: What a tar header has at its byte 257, in the format of POSIX as in GNU's.
+_TAR = b"ustar"
 
 
 class ImageInfo:
@@ -83,10 +84,10 @@ class ImageInfo:
         if not path.is_file():
             raise OcneError(f"Source {path} is no file.", "Give a file of this host, or a reference such as docker://host/name:tag.")
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(512)
         if head.startswith(MAGIC):
             return {"image": inspect(path, self._params["engine"], self._question)}
-        if head.startswith(_COMPRESSED) or tarfile.is_tarfile(path):
+        if head.startswith(_COMPRESSED) or head[257:].startswith(_TAR):
             return self._reference(Reference("oci-archive", str(path)))
         raise OcneError(f"Source {path} is neither a qcow2 disk image nor an OCI archive.", "Give a boot image, or an ostree archive.")
 

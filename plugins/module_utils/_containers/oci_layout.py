@@ -11,17 +11,23 @@ Formats: https://github.com/opencontainers/image-spec, image-layout.md; containe
 
 from __future__ import annotations
 
-import tarfile
+import os
+import re
 from pathlib import Path
 from typing import Protocol, cast
 
 from .._errors import OcneError
+from .._imagebuild.errors import BuildError
+from .._imagebuild.tarstream import REGULAR, TarStream, TooManyMembers
 from .manifest import digest_of, parse
 from .reference import Reference
 
 REF_NAME = "org.opencontainers.image.ref.name"
 #: Indexes and manifests are smaller.
 _LIMIT = 4 << 20
+#: Members of an archive; each image has some ten, and one archive holds a few of them.
+_MOST_MEMBERS = 10_000
+_MEMBER = re.compile(rb"(?:\./)?(index\.json|blobs/sha256/[0-9a-f]{64})")
 
 
 class Unreadable(Exception):
@@ -89,18 +95,23 @@ class _Folder:
 
 
 class _Tar:
-    """The small files of an uncompressed tar. Its headers are read once; contents are skipped."""
+    """The small files of an uncompressed tar. Its headers are read once; contents are skipped.
+
+    :raises OcneError: it has more members than any layout. skopeo, which unpacks all of them, is not to see it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._files: dict[str, tuple[int, int]] = {}
         try:
-            with tarfile.open(path, "r:") as archive:
-                self._files = {
-                    member.name[2:] if member.name.startswith("./") else member.name: (member.offset_data, member.size)
-                    for member in archive
-                    if member.isreg()
-                }
-        except (OSError, tarfile.TarError) as error:
+            with path.open("rb") as file:
+                for member in TarStream(file, str(path), _MOST_MEMBERS, lambda size: file.seek(size, os.SEEK_CUR)):
+                    name = _MEMBER.fullmatch(member.name)
+                    if name and member.type == REGULAR:
+                        self._files[name[1].decode()] = (file.tell(), member.size)
+        except TooManyMembers as error:
+            raise OcneError(error.message, error.hint) from error
+        except (OSError, BuildError) as error:
             raise Unreadable from error
 
     def read(self, name: str) -> bytes:

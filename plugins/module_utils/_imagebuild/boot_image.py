@@ -12,11 +12,10 @@ import hashlib
 import os
 import posixpath
 import shutil
-import tarfile
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Callable, cast
+from typing import IO, Any, Callable
 
 from .conversion import TIMESTAMP, Conversion, Options, plan_conversion
 from .disk.device import HostFile
@@ -25,15 +24,17 @@ from .disk.gpt import EFI_SYSTEM, read_gpt
 from .disk.image import open_image
 from .disk.interface import Disk
 from .disk.native import open_native
-from .disk.qcow2_header import inspect_header
+from .disk.qcow2_header import VIRTUAL_SIZE_LIMIT, inspect_header
 from .errors import BuildError, Unsupported
 from .layout import Image
 from .progress import Progress, silent
 from .streams import CHUNK
+from .tarstream import REGULAR
 
 #: Where an image keeps its disk: the containerDisk convention, https://kubevirt.io/user-guide/storage/disks_and_volumes/#containerdisk
 DISK_FOLDER = "disk"
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_MOST_WHITEOUTS = 1000
 _FICLONE = 0x40049409  # linux/fs.h
 
 
@@ -145,28 +146,30 @@ def _extract_from_layer(image: Image, index: int, hidden: set[str], create: Crea
     gone: set[str] = set()
     with image.open_layer(index, progress) as layer:
         for member in layer:
-            folder, name = posixpath.split(posixpath.normpath(member.name))
+            folder, name = posixpath.split(posixpath.normpath(member.name.decode("utf-8", "replace")))
             if folder != DISK_FOLDER:
                 continue
             if name.startswith(_WHITEOUT):
                 gone.add(name)
             elif name.endswith(".qcow2") and name not in hidden:
-                if not member.isreg():
-                    raise BuildError(f"{member.name} in image {image.digest} is no regular file.", "Choose an OCK boot image.")
+                what = f"{DISK_FOLDER}/{name} in image {image.digest}"
+                if member.type != REGULAR:
+                    raise BuildError(f"{what} is no regular file.", "Choose an OCK boot image.")
+                if member.size > VIRTUAL_SIZE_LIMIT:
+                    raise BuildError(
+                        f"{what} has {member.size} bytes, more than the limit of {VIRTUAL_SIZE_LIMIT}.", "Choose another image."
+                    )
                 found.append(name)
                 if len(found) > 1:
                     raise BuildError(f"Image {image.digest} holds several disks: {', '.join(found)}.", "Choose an OCK boot image.")
-                _write_member(layer, member, create)
+                with create() as file:
+                    while chunk := layer.read(CHUNK):
+                        file.write(chunk)
+            if len(gone) + len(hidden) > _MOST_WHITEOUTS:
+                raise BuildError(
+                    f"Image {image.digest} removes more than {_MOST_WHITEOUTS} files of {DISK_FOLDER}/.", "Choose an OCK boot image."
+                )
     return found, gone
-
-
-def _write_member(layer: tarfile.TarFile, member: tarfile.TarInfo, create: Create) -> None:
-    content = cast(IO[bytes], layer.extractfile(member))  # a regular file has content
-    with create() as file:
-        while chunk := content.read(CHUNK):
-            file.write(chunk)
-        if file.tell() != member.size:
-            raise BuildError(f"{member.name} ends after {file.tell()} of {member.size} bytes.", "Fetch the image again.")
 
 
 def copy_file(source: Path, output: Path, progress: Progress = silent) -> None:

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tarfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,12 @@ from .errors import BuildError
 from .image_metadata import load_metadata
 from .progress import Progress, silent
 from .streams import ChunkReader, Count, counted, decompressed, hashed, read_ahead, read_chunks
+from .tarstream import TarStream
 
 #: No manifest and no config is larger (registries refuse manifests above 4 MiB).
 METADATA_LIMIT = 4 << 20
+#: A layer may unpack to so many bytes, and a large one to so many times its size: disks with much free space do, bombs to more.
+_UNPACKED_LIMIT, _UNPACKED_RATIO = 16 << 30, 200
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -78,20 +80,10 @@ class Image:
         return {str(key): str(value) for key, value in labels.items()}
 
     @contextmanager
-    def open_layer(self, index: int, progress: Progress = silent) -> Iterator[tarfile.TarFile]:
-        """The layer as a tar stream: members come in order, each readable once. Verified as by read_layer().
-
-        :raises BuildError: as read_layer(), or it is no tar stream.
-        """
-        with ExitStack() as stack:
-            reader = stack.enter_context(self.read_layer(index, progress))
-            try:
-                with tarfile.open(fileobj=reader, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
-                    yield archive
-            except (tarfile.TarError, EOFError) as error:
-                raise BuildError(
-                    f"layer {self.layers[index].digest} is no sound tar stream ({error}).", "Fetch the image again."
-                ) from error
+    def open_layer(self, index: int, progress: Progress = silent) -> Iterator[TarStream]:
+        """The layer as a tar stream. Verified as by read_layer()."""
+        with self.read_layer(index, progress) as reader:
+            yield TarStream(reader, f"layer {self.layers[index].digest}")
 
     @contextmanager
     def read_layer(self, index: int, progress: Progress = silent) -> Iterator[ChunkReader]:
@@ -110,7 +102,8 @@ class Image:
         count = Count()
         raw = hashed(counted(read_chunks(path), count), stored)
         try:
-            with read_ahead(hashed(decompressed(raw, what), plain)) as chunks:
+            limit = max(_UNPACKED_LIMIT, _UNPACKED_RATIO * layer.size)
+            with read_ahead(hashed(_limited(decompressed(raw, what), limit, what), plain)) as chunks:
                 reader = ChunkReader(_reported(chunks, count, f"reading {what[:25]}", layer.size, progress))
                 yield reader
                 reader.drain()
@@ -191,6 +184,16 @@ def _sha256(path: Path) -> str:
     for _chunk in hashed(read_chunks(path), digest):
         pass
     return digest.hexdigest()
+
+
+def _limited(chunks: Iterable[bytes], limit: int, what: str) -> Iterator[bytes]:
+    """The same chunks; an error where they are more than limit bytes together."""
+    left = limit
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise BuildError(f"{what} unpacks to more than {limit} bytes: it is made to fill disks.", "Do not use this image.")
+        yield chunk
 
 
 def _reported(chunks: Iterator[bytes], count: Count, activity: str, total: int, progress: Progress) -> Iterator[bytes]:

@@ -11,9 +11,10 @@ whole one. Formats: POSIX ustar and pax, and GNU's long names and base-256 numbe
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Callable, NamedTuple, Optional, Protocol
 
 from .errors import BuildError
 
@@ -23,6 +24,8 @@ _BLOCK = 512
 _ADLER_BASE = 65521
 _ZEROS = bytes(_BLOCK)
 _SKIP = 1 << 20
+#: Headers of one stream. An ostree layer has three for an object, and some for the files that containers see.
+MOST_MEMBERS = 2_000_000
 #: Bytes of a pax header: some writers put extended attributes there.
 _PAX_LIMIT = 1 << 20
 #: Linux takes no longer path, and no longer target of a symlink (PATH_MAX).
@@ -31,6 +34,10 @@ _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _SPARSE = b"L", b"K", b"x", b"g", b"S
 #: The pax records that matter here. Others, which can be many, are not kept.
 _PAX_KEYS = frozenset(("path", "linkpath", "size", "uid", "gid"))
 _NO_SPARSE = "a member is sparse, which none of an image layer is"
+
+
+class TooManyMembers(BuildError):
+    """The stream goes on beyond what any of its kind holds."""
 
 
 class Source(Protocol):
@@ -78,11 +85,15 @@ class TarStream:
     """Iterates over the members; read() and content() give the current one's bytes. What is not read is skipped.
 
     :param what: the thing read, for messages.
+    :param most_members: how many headers it may have.
+    :param skip: passes over so many bytes of the source; None: they are read.
     """
 
-    def __init__(self, source: Source, what: str) -> None:
+    def __init__(self, source: Source, what: str, most_members: int = MOST_MEMBERS, skip: Optional[Callable[[int], object]] = None) -> None:
         self._source = source
         self._what = what
+        self._most_members = most_members
+        self._skip = skip
         self._left = 0
         self._padding = 0
 
@@ -90,12 +101,15 @@ class TarStream:
         """:raises BuildError: it is no sound tar stream, or it ends before its end mark."""
         extended: dict[str, bytes] = {}
         common: dict[str, bytes] = {}
-        while True:
-            while self._left:
-                self.read(_SKIP)
+        for count in itertools.count():
+            self._pass_over()
             block = self._take(self._padding + _BLOCK)[self._padding :]
             if block == _ZEROS:
                 return
+            if count >= self._most_members:
+                raise TooManyMembers(
+                    f"{self._what} has more than {self._most_members} members: none of an image has.", "Give another image."
+                )
             member = self._parse(block, {**common, **extended} if common or extended else extended)
             self._left = 0 if member.type in (HARDLINK, SYMLINK, DIRECTORY) else member.size
             self._padding = -self._left % _BLOCK
@@ -110,6 +124,14 @@ class TarStream:
             else:
                 yield member
                 extended = {}
+
+    def _pass_over(self) -> None:
+        """Skip what is left of the current member."""
+        if self._skip and self._left:
+            self._skip(self._left)
+            self._left = 0
+        while self._left:
+            self.read(_SKIP)
 
     def read(self, size: int) -> bytes:
         """The next size bytes of the current member; fewer at its end only."""

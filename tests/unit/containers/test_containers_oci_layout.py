@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,26 @@ def test_index_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "layout/index.json").write_text(json.dumps(index))
     with pytest.raises(Unreadable):
         _digest(f"{tmp_path}/layout", "oci")
+
+
+def test_archive_of_countless_members_is_refused_without_skopeo(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("blobs/x").tobuf()
+    (tmp_path / "a.tar").write_bytes(header * 10_001 + bytes(1024))
+    with pytest.raises(OcneError, match=r"a\.tar has more than 10000 members"):
+        _digest(f"{tmp_path}/a.tar")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_archive_with_a_huge_extended_header_is_not_held_in_memory(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 4 << 30
+    with (tmp_path / "a.tar").open("wb") as archive:
+        archive.write(header.tobuf(tarfile.GNU_FORMAT))
+        archive.truncate(5 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable):
+            _digest(f"{tmp_path}/a.tar")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -7,7 +7,6 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
-import io
 import json
 import tarfile
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild import layout as module
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.boot_image import extract_disk, private_file
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.tarstream import REGULAR
 
 from tests.support.container_image import Layout
 
@@ -47,8 +47,8 @@ def rewrite(folder: Path, **changes: Any) -> None:
 def test_members_of_a_layer_come_in_order(tmp_path: Path) -> None:
     read = image(tmp_path, {"a": b"1", "b/c": b"22"})
     with read.open_layer(0) as layer:
-        found = {member.name: layer.extractfile(member).read() for member in layer if member.isreg()}  # type: ignore[union-attr]
-    assert found == {"a": b"1", "b/c": b"22"}
+        found = {member.name: layer.content(100) for member in layer if member.type == REGULAR}
+    assert found == {b"a": b"1", b"b/c": b"22"}
     assert read.architecture == "amd64"
 
 
@@ -89,7 +89,23 @@ def test_a_layer_that_is_no_tar_is_named(tmp_path: Path) -> None:
     content = gzip.compress(b"no tar at all" * 100)
     digest = put(tmp_path, content)
     rewrite(tmp_path, layers=[{"mediaType": "x", "digest": digest, "size": len(content)}])
-    with pytest.raises(BuildError, match=f"{digest} is no sound tar"), module.read_image(tmp_path, tmp_path / "blobs").open_layer(0):
+    read = module.read_image(tmp_path, tmp_path / "blobs")
+    with pytest.raises(BuildError, match=f"{digest} is no sound tar"), read.open_layer(0) as layer:
+        next(iter(layer))
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_layer_that_unpacks_to_more_than_a_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
+    made = Layout(tmp_path)
+    made.tag("x", made.add_image([{"zeros": bytes(8 << 20)}], "amd64", compression))
+    read = module.read_image(tmp_path, tmp_path / "blobs")
+    with read.read_layer(0):
+        pass
+    monkeypatch.setattr(module, "_UNPACKED_LIMIT", 1 << 20)
+    with pytest.raises(BuildError, match=r"unpacks to more than [0-9]+ bytes: it is made to fill disks"), read.read_layer(0):
+        pass
+    monkeypatch.setattr(module, "_UNPACKED_RATIO", 100_000)
+    with read.read_layer(0):
         pass
 
 
@@ -146,16 +162,37 @@ def test_the_disk_is_what_a_running_container_would_see(tmp_path: Path, layers: 
         assert output.read_bytes() == expected and output.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_disk_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    image(tmp_path, {"a": b"1"})
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        link = tarfile.TarInfo("disk/boot.qcow2")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/shadow"
-        archive.addfile(link)
-    content = stream.getvalue()
-    digest = put(tmp_path, content)
-    config = put(tmp_path, json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [digest]}}).encode())
-    rewrite(tmp_path, layers=[{"digest": digest, "size": len(content)}], config={"digest": config, "size": 1})
-    with pytest.raises(BuildError, match="is no regular file"):
-        extract_disk(module.read_image(tmp_path, tmp_path / "blobs"), lambda: private_file(tmp_path / "out"))
+def _member(name: str, **attributes: Any) -> bytes:
+    """The header of a member without content, whatever size it says."""
+    info = tarfile.TarInfo(name)
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (_member("disk/boot.qcow2", type=tarfile.SYMTYPE, linkname="/etc/shadow"), r"disk/boot\.qcow2 in image .* is no regular file"),
+        (_member("disk/boot.qcow2", type=tarfile.LNKTYPE, linkname="etc/shadow"), "is no regular file"),
+        (_member("disk/boot.qcow2", type=tarfile.CHRTYPE, devmajor=1, devminor=5), "is no regular file"),
+        (_member("disk/boot.qcow2", type=tarfile.FIFOTYPE), "is no regular file"),
+        (_member("disk/boot.qcow2", size=401 * 10**9), "401000000000 bytes, more than the limit of 400000000000"),
+        (_member("disk/boot.qcow2", size=1 << 80), "more than the limit"),
+        (_member("disk/boot.qcow2", size=1000), "ends too early"),
+        (_member("disk/../../disk/boot.qcow2", size=10) + bytes(512), "holds no disk"),
+        (_member("/disk/boot.qcow2", size=10) + bytes(512), "holds no disk"),
+        (_member("../disk/boot.qcow2", size=10) + bytes(512), "holds no disk"),
+        (_member("disk/a.qcow2") + _member("disk/a.qcow2"), r"holds several disks: a\.qcow2, a\.qcow2"),
+        (b"".join(_member(f"disk/.wh.{number}") for number in range(1001)), "removes more than 1000 files"),
+    ],
+)
+def test_members_that_are_no_disk_are_refused(tmp_path: Path, members: bytes, said: str) -> None:
+    image(tmp_path / "image", {"a": b"1"})
+    content = members + bytes(1024)
+    digest = put(tmp_path / "image", content)
+    config = put(tmp_path / "image", json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [digest]}}).encode())
+    rewrite(tmp_path / "image", layers=[{"digest": digest, "size": len(content)}], config={"digest": config, "size": 1})
+    with pytest.raises(BuildError, match=said):
+        extract_disk(module.read_image(tmp_path / "image", tmp_path / "image/blobs"), lambda: private_file(tmp_path / "out"))
+    assert {path.name for path in tmp_path.iterdir()} <= {"image", "out"}

@@ -10,7 +10,14 @@ import tarfile
 
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError
-from ansible_collections.ocne.images.plugins.module_utils._imagebuild.tarstream import DIRECTORY, HARDLINK, REGULAR, SYMLINK, TarStream
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.tarstream import (
+    DIRECTORY,
+    HARDLINK,
+    REGULAR,
+    SYMLINK,
+    TarStream,
+    TooManyMembers,
+)
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 
@@ -144,6 +151,23 @@ def test_the_content_that_is_held_is_bounded() -> None:
     next(iter(stream))
     with pytest.raises(BuildError, match="1000 bytes is larger than the 999"):
         stream.content(999)
+
+
+def test_the_number_of_members_is_bounded() -> None:
+    data = _tar(tarfile.PAX_FORMAT, *(_info(f"{number}" * 150) for number in range(3)))
+    assert len(list(TarStream(io.BytesIO(data), "x", most_members=6))) == 3, "each has an extended header"
+    with pytest.raises(TooManyMembers, match="layer x has more than 5 members"):
+        list(TarStream(io.BytesIO(data), "layer x", most_members=5))
+
+
+def test_what_is_passed_over_need_not_be_read() -> None:
+    data = _tar(tarfile.GNU_FORMAT, _info("a", 5000), _info("b", 100))
+    source = io.BytesIO(data)
+    stream = TarStream(source, "x", skip=lambda size: source.seek(size, io.SEEK_CUR))
+    assert [(member.name, source.tell()) for member in stream] == [(b"a", 512), (b"b", 512 + 5120 + 512)]
+    source = io.BytesIO(data[:3000])
+    with pytest.raises(BuildError, match="ends too early"):
+        list(TarStream(source, "x", skip=lambda size: source.seek(size, io.SEEK_CUR)))
 
 
 def test_no_bytes_make_it_fail_otherwise() -> None:

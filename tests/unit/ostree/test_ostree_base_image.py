@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.ima
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.nginx_configuration import Site, read_site
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.ostree.web_server import WebServer, find_web_server
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.progress import silent
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.tarstream import TarStream
 
 from tests.support.nginx_image import MAIN_CONFIGURATION, SITE_CONFIGURATION, Files, write_image
 
@@ -174,10 +177,65 @@ def test_a_file_in_place_of_a_folder_hides_what_was_in_it() -> None:
 
 def test_what_is_held_of_an_image_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_files, "_TOTAL_LIMIT", 100)
-    with pytest.raises(BuildError, match="too large together"):
+    with pytest.raises(BuildError, match="more than 100 bytes of paths and configuration"):
         _server(tmp_path, OFFICIAL)
     monkeypatch.undo()
     monkeypatch.setattr(image_files, "_COUNT_LIMIT", 10)
     (tmp_path / "other").mkdir()
     with pytest.raises(BuildError, match="more than 10 files"):
         _server(tmp_path / "other", OFFICIAL)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [f"{number}/" + "d/" * 2000 + "file" for number in range(20)],
+        [f"{number:05}" + "x" * 4000 for number in range(9000)],
+    ],
+    ids=["deep folders", "long names"],
+)
+def test_what_paths_take_is_bounded(paths: list[str]) -> None:
+    with pytest.raises(BuildError, match="more than 33554432 bytes of paths and configuration"):
+        ImageFiles().add_layer(_stream(*(_member(path) for path in paths)))
+
+
+def test_symlinks_targets_are_bounded() -> None:
+    links = (_member(str(number), type=tarfile.SYMTYPE, linkname="t" * 4000) for number in range(9000))
+    with pytest.raises(BuildError, match="bytes of paths and configuration"):
+        ImageFiles().add_layer(_stream(*links))
+
+
+def test_a_folder_goes_however_deep_it_is() -> None:
+    files = ImageFiles()
+    files.add_layer(_stream(_member("d/" * 2000 + "file")))
+    files.add_layer(_stream(_member(".wh.d")))
+    assert files.names("/") == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [("include {following};", "includes more than 8388608 bytes"), ("include nginx.conf;", "is included too deeply")],
+)
+def test_files_that_include_each_other_do_not_take_forever(lines: str, said: str) -> None:
+    files = ImageFiles()
+    names = ["nginx.conf", *(f"{number}.conf" for number in range(18))]
+    for name, following in zip(names, [*names[1:], "none"]):
+        files._add(f"/etc/nginx/{name}", (lines.format(following=following) * 5).encode())
+    with pytest.raises(ValueError, match=said):
+        read_site(files, "/etc/nginx/nginx.conf", "/ostree/config")
+
+
+def test_a_document_root_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"document root in base image .* is '/.\\udcff', which is no text"):
+        _server(tmp_path, OFFICIAL, {"usr/share/nginx/html": "/x\udcff"})
+
+
+def _member(name: str, **attributes: Any) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info
+
+
+def _stream(*members: tarfile.TarInfo) -> TarStream:
+    return TarStream(io.BytesIO(b"".join(member.tobuf(tarfile.GNU_FORMAT) for member in members) + bytes(1024)), "layer x")

@@ -259,3 +259,5 @@ def test_an_image_full_of_objects_is_refused(tmp_path: Path, maker: Maker, monke
     monkeypatch.setattr(layer_repository, "_KEPT_LIMIT", 200)
     with pytest.raises(BuildError, match="more than 200 bytes of ostree metadata"):
         layers(tmp_path / "b", maker.files)
+    with pytest.raises(BuildError, match="more than 200 bytes of ostree metadata"):
+        layers(tmp_path / "c", {f"{number}/config": b"" for number in range(10)})

@@ -112,8 +112,7 @@ def read_objects(image: Image, take: Callable[[EncapsulatedObject, TarStream], N
         def report(_activity: str, read: int, _total: int | None, done: int = done) -> None:
             progress("converting ostree objects", done + read, total)
 
-        with image.read_layer(index, report) as reader:
-            stream = TarStream(reader, f"layer {layer.digest}")
+        with image.open_layer(index, report) as stream:
             for found in _Layer(image).objects(stream):
                 take(found, stream)
         done += layer.size

@@ -19,7 +19,8 @@ from ..tarstream import DIRECTORY, HARDLINK, REGULAR, SYMLINK, Member, TarStream
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _FILE_LIMIT = 256 << 10
-_TOTAL_LIMIT = 16 << 20
+#: Bytes of what is kept: paths, symlinks' targets, and configuration files.
+_TOTAL_LIMIT = 32 << 20
 _COUNT_LIMIT = 200_000
 #: As many symlinks as Linux follows in one path.
 _LINKS = 40
@@ -89,6 +90,7 @@ class ImageFiles:
             elif name.startswith(_WHITEOUT):
                 hidden.append(posixpath.join(folder, name[len(_WHITEOUT) :]))
             else:
+                self._hold(len(path) + len(member.target))
                 added[path] = self._entry(member, stream)
             if len(self._entries) + len(added) + len(hidden) > _COUNT_LIMIT:
                 raise BuildError(f"The base image has more than {_COUNT_LIMIT} files.", "Choose a usual nginx image.")
@@ -103,9 +105,7 @@ class ImageFiles:
         if member.type == SYMLINK:
             return member.target.decode("utf-8", "surrogateescape")
         if member.type == REGULAR and member.size <= _FILE_LIMIT and _is_configuration(member.name):
-            self._held += member.size
-            if self._held > _TOTAL_LIMIT:
-                raise BuildError("The base image's configuration files are too large together.", "Choose a usual nginx image.")
+            self._hold(member.size)
             return stream.content(_FILE_LIMIT)
         if member.type == HARDLINK and _is_configuration(member.name):
             # To whoever reads it, a hard link is as good as a link to the file's place.
@@ -125,12 +125,22 @@ class ImageFiles:
             if name in known:
                 return
             known.add(name)
+            self._hold(len(path))
             path = folder
 
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > _TOTAL_LIMIT:
+            raise BuildError(
+                f"The base image has more than {_TOTAL_LIMIT} bytes of paths and configuration files.", "Choose a usual nginx image."
+            )
+
     def _remove(self, path: str) -> None:
-        for name in list(self._names.pop(path, ())):
-            self._remove(posixpath.join(path, name))
-        self._entries.pop(path, None)
+        going = [path]
+        while going:
+            gone = going.pop()
+            going += [posixpath.join(gone, name) for name in self._names.pop(gone, ())]
+            self._entries.pop(gone, None)
         folder, name = posixpath.split(path)
         self._names.get(folder, set()).discard(name)
 
@@ -138,9 +148,9 @@ class ImageFiles:
 def read_files(image: Image, progress: Progress) -> ImageFiles:
     """:raises BuildError: a layer is missing or damaged."""
     files = ImageFiles()
-    for index, layer in enumerate(image.layers):
-        with image.read_layer(index, progress) as reader:
-            files.add_layer(TarStream(reader, f"layer {layer.digest}"))
+    for index in range(len(image.layers)):
+        with image.open_layer(index, progress) as stream:
+            files.add_layer(stream)
     return files
 
 

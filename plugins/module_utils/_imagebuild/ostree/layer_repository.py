@@ -27,6 +27,8 @@ _KEPT_OBJECTS = (f".{COMMIT}", f".{COMMITMETA}", f".{DIRTREE}")
 _LIMITS = {"config": CONFIG_LIMIT, "summary": SUMMARY_LIMIT, "summary.sig": SUMMARY_LIMIT}
 #: Bytes of directories and the like that are kept; an operating system's are some five millions.
 _KEPT_LIMIT = 96 << 20
+#: What keeping a file takes beside its content and path.
+_KEPT_OVERHEAD = 256
 _MOST_PLACES = 100
 
 
@@ -42,9 +44,9 @@ class LayerRepository:
         #: By folder and path in it, what is kept.
         self._files: dict[tuple[bytes, str], bytes] = {}
         self._kept = self._count = 0
-        for index, layer in enumerate(image.layers):
-            with image.read_layer(index, progress) as reader:
-                self._read(TarStream(reader, f"layer {layer.digest}"))
+        for index in range(len(image.layers)):
+            with image.open_layer(index, progress) as stream:
+                self._read(stream)
         self._place = self._find(image)
         self.where = f"The repository /{self._place.decode('utf-8', 'replace').rstrip('/')} in image {image.digest}"
 
@@ -95,7 +97,7 @@ class LayerRepository:
                 sizes[path] = self._sizes[match[1]][target]
 
     def _keep(self, place: bytes, path: str, content: bytes) -> None:
-        self._kept += len(content)
+        self._kept += len(content) + len(place) + len(path) + _KEPT_OVERHEAD
         if self._kept > _KEPT_LIMIT:
             raise BuildError(f"The image has more than {_KEPT_LIMIT} bytes of ostree metadata: no archive has.")
         self._files[place, path] = content

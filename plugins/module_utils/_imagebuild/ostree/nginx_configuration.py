@@ -21,6 +21,9 @@ from .image_files import ImageFiles
 DEFAULT_PORT = 80
 #: How deep includes and blocks may go: nobody's configuration does.
 _DEPTH = 20
+#: Characters of all that is included, together with what it costs to look for it.
+_INCLUDED_LIMIT = 8 << 20
+_INCLUDE_COST, _NAME_COST = 256, 16
 
 _TOKEN = re.compile(
     r"""\s+ | \#[^\n]* | (?P<mark>[{};]) | "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>(?:[^'\\]|\\.)*)' | (?P<word>[^\s;{}"'][^\s;{}]*)""",
@@ -53,7 +56,7 @@ def read_site(files: ImageFiles, path: str, url_path: str) -> Site:
 
     :raises ValueError: it is malformed.
     """
-    directives = _load(files, path, posixpath.dirname(path), 0)
+    directives = _load(_Counted(files), path, posixpath.dirname(path), 0)
     http = [inner for directive in directives if directive.name == "http" for inner in directive.block]
     servers = [(directive, listen) for directive in http if directive.name == "server" if (listen := _plain_http(directive))]
     if not servers:
@@ -90,14 +93,36 @@ def _value(block: tuple[Directive, ...] | list[Directive], name: str) -> str:
     return next((directive.arguments[0] for directive in block if directive.name == name and directive.arguments), "")
 
 
-def _load(files: ImageFiles, path: str, prefix: str, depth: int) -> tuple[Directive, ...]:
+class _Counted:
+    """The image's files, as many as one configuration may include: files that include each other would otherwise take forever."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self._files = files
+        self._left = _INCLUDED_LIMIT
+
+    def read(self, path: str) -> str:
+        text = self._files.read(path) or ""
+        self._count(path, len(text) + _INCLUDE_COST)
+        return text
+
+    def names(self, folder: str) -> list[str]:
+        names = self._files.names(folder)
+        self._count(folder, len(names) * _NAME_COST + _INCLUDE_COST)
+        return names
+
+    def _count(self, path: str, cost: int) -> None:
+        self._left -= cost
+        if self._left < 0:
+            raise ValueError(f"with {path} it includes more than {_INCLUDED_LIMIT} bytes")
+
+
+def _load(files: _Counted, path: str, prefix: str, depth: int) -> tuple[Directive, ...]:
     if depth > _DEPTH:
         raise ValueError(f"{path} is included too deeply")
-    text = files.read(path)
-    return tuple(_parse(_tokens(text or "", path), files, path, prefix, depth, nested=False))
+    return tuple(_parse(_tokens(files.read(path), path), files, path, prefix, depth, nested=False))
 
 
-def _parse(tokens: Iterator[tuple[str, bool]], files: ImageFiles, path: str, prefix: str, depth: int, nested: bool) -> Iterator[Directive]:
+def _parse(tokens: Iterator[tuple[str, bool]], files: _Counted, path: str, prefix: str, depth: int, nested: bool) -> Iterator[Directive]:
     if depth > _DEPTH:
         raise ValueError(f"{path} has blocks in blocks without end")
     words: list[str] = []
@@ -124,7 +149,7 @@ def _parse(tokens: Iterator[tuple[str, bool]], files: ImageFiles, path: str, pre
         raise ValueError(f"{path} ends in the middle of a directive")
 
 
-def _included(files: ImageFiles, pattern: str) -> list[str]:
+def _included(files: _Counted, pattern: str) -> list[str]:
     folder, name = posixpath.split(pattern)
     return sorted(posixpath.join(folder, entry) for entry in files.names(folder) if fnmatchcase(entry, name))
 

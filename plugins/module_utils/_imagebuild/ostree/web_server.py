@@ -64,6 +64,8 @@ def find_web_server(image: Image, files: ImageFiles, document_root: str = "") ->
     roots = [posixpath.join(prefix, root) for prefix in prefixes]
     root = next((path for path in roots if files.folder(files.resolve(path))), roots[0])
     root = files.resolve(root)
+    if not root.isprintable():
+        raise BuildError(f"The document root in base image {image.digest} is {root!r}, which is no text.", "Choose a usual nginx image.")
     return WebServer(root, site.port, tuple(_folders(root, files)))
 
 
