@@ -22,9 +22,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._platform import ARCHITECTURES
 
-from tests.support import documents, registry
+from tests.support import documents, proxy, registry
 from tests.support.collection import collections_path
 from tests.support.documents import Block
+from tests.support.network import machine_address
 from tests.support.nginx_image import write_nginx_image
 from tests.support.oci_endpoint import Endpoint
 from tests.support.ostree_image import CHUNKED
@@ -38,17 +39,24 @@ INSTALLATION = re.compile(r"^(ansible-galaxy collection|pip|sudo) ")
 
 
 class Reader:
-    """Somebody at a terminal, in a home folder of their own."""
+    """Somebody at a terminal, in a home folder of their own.
 
-    def __init__(self, home: Path, cloud: Endpoint) -> None:
+    :param places: what the reader has, by what the pages have instead.
+    :param environment: further variables of it.
+    :param variables: further ones of the inventory.
+    """
+
+    def __init__(self, home: Path, cloud: Endpoint, **variables: object) -> None:
         self.home = home
         self.cloud = cloud
-        variables = {
+        self.places = {"/media/usb": str(home / "medium")}
+        self.environment = {"OCI_CONFIG_FILE": str(cloud.config_file)}
+        self.variables: dict[str, object] = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "ocne_images_oci_endpoints": dict.fromkeys(SERVICES, cloud.url),
+            **variables,
         }
-        (home / "inventory.json").write_text(json.dumps({"all": {"hosts": {"localhost": variables}}}))
 
     def _write(self, block: Block) -> None:
         """Write a block that says in its first line what file it is; others are for looking at."""
@@ -57,8 +65,9 @@ class Reader:
             (self.home / named.group(1)).write_text(self._here(block.text))
 
     def _here(self, text: str) -> str:
-        """The text with the reader's own medium."""
-        return text.replace("/media/usb", str(self.home / "medium"))
+        for theirs, ours in self.places.items():
+            text = text.replace(theirs, ours)
+        return text
 
     def _run(self, command: str) -> str:
         """What the command prints; it has to succeed."""
@@ -69,7 +78,7 @@ class Reader:
             "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
             "ANSIBLE_INVENTORY": str(self.home / "inventory.json"),
             "ANSIBLE_NOCOLOR": "1",
-            "OCI_CONFIG_FILE": str(self.cloud.config_file),
+            **self.environment,
         }
         shell = ["bash", "-euo", "pipefail", "-c", command]
         result = subprocess.run(
@@ -80,38 +89,49 @@ class Reader:
 
     def read(self, name: str) -> Iterator[str]:
         """Work through a page; gives what each of its commands printed, before it goes on."""
+        (self.home / "inventory.json").write_text(json.dumps({"all": {"hosts": {"localhost": self.variables}}}))
         for block in documents.blocks(name):
             if block.language == "yaml":
                 self._write(block)
-            for line in block.text.replace("\\\n", " ").splitlines() if block.language == "sh" else ():
+            for line in map(str.strip, block.text.replace("\\\n", " ").splitlines() if block.language == "sh" else ()):
                 if not INSTALLATION.match(line):
                     yield self._run(self._here(line))
 
 
-@pytest.fixture
-def oracle(tmp_path: Path) -> Iterator[Registry]:
-    """A registry with what is fetched by default."""
-    layout, nginx = tmp_path / "ock", tmp_path / "nginx"
+def _fill(running: Registry, folder: Path) -> None:
+    """Push what is fetched by default."""
+    layout, nginx = folder / "ock", folder / "nginx"
     write_layout(layout, architectures=("amd64", "arm64"))
     write_nginx_image(nginx)
+    running.push(f"oci:{layout}:{SMALL.version}", "olcne/ock:1.33")
+    running.push(f"oci-archive:{CHUNKED}", "olcne/ock-ostree:1.33")
+    running.push(f"oci:{nginx}:latest", "library/nginx:stable-alpine")
+
+
+def _home(folder: Path, oracle: Registry) -> Path:
+    """A home where references to the public registries lead to this one."""
+    home = folder / "home"
+    configuration = home / ".config/containers/registries.conf"
+    configuration.parent.mkdir(parents=True)
+    insecure = "false" if oracle.ca else "true"
+    with configuration.open("w") as file:
+        for prefix in ("container-registry.oracle.com", "docker.io"):
+            file.write(f'[[registry]]\nprefix = "{prefix}"\nlocation = "{oracle.host}"\ninsecure = {insecure}\n')
+    return home
+
+
+@pytest.fixture
+def oracle(tmp_path: Path) -> Iterator[Registry]:
     with registry.serve() as running:
-        running.push(f"oci:{layout}:{SMALL.version}", "olcne/ock:1.33")
-        running.push(f"oci-archive:{CHUNKED}", "olcne/ock-ostree:1.33")
-        running.push(f"oci:{nginx}:latest", "library/nginx:stable-alpine")
+        _fill(running, tmp_path)
         yield running
 
 
 @pytest.fixture
 def reader(tmp_path: Path, oracle: Registry) -> Iterator[Reader]:
-    home = tmp_path / "home"
-    configuration = home / ".config/containers/registries.conf"
-    configuration.parent.mkdir(parents=True)
-    with configuration.open("w") as file:
-        for prefix in ("container-registry.oracle.com", "docker.io"):
-            file.write(f'[[registry]]\nprefix = "{prefix}"\nlocation = "{oracle.host}"\ninsecure = true\n')
     with Endpoint(tmp_path / "cloud") as cloud:
         cloud.add_compartment("team/images")
-        yield Reader(home, cloud)
+        yield Reader(_home(tmp_path, oracle), cloud)
 
 
 def test_tutorial_for_the_terminal(reader: Reader) -> None:
@@ -134,3 +154,44 @@ def test_images_are_carried_to_where_no_registry_is(reader: Reader, oracle: Regi
     oracle.stop()
     boot_image, archive = page
     assert "changed=1 " in boot_image and "changed=1 " in archive
+
+
+def test_host_acts_as_an_instance(reader: Reader) -> None:
+    reader.environment = reader.cloud.instance_environment()
+    reader.variables["ocne_images_oci_endpoints"] = dict.fromkeys((*SERVICES, "auth"), reader.cloud.url)
+    (imported,) = reader.read("docs/how-to/instance-principal.md")
+    assert "changed=2 " in imported
+    assert {entry.principal for entry in reader.cloud.requests("POST", "/images")} == {"instance"}
+
+
+def test_images_go_into_a_private_cloud(tmp_path: Path, oracle: Registry) -> None:
+    with Endpoint(tmp_path / "cloud", tls=True) as cloud:
+        cloud.add_compartment("images")
+        reader = Reader(_home(tmp_path, oracle), cloud)
+        names = ("identity", "objectstorage", "iaas")
+        reader.places = {f"https://{name}.cloud.example.com": cloud.url for name in names}
+        reader.places["/etc/pki/private-cloud.pem"] = str(cloud.ca_file)
+        (imported,) = reader.read("docs/how-to/private-cloud.md")
+        assert "changed=2 " in imported
+        (image,) = cloud.images.by_id.values()
+        assert not cloud.requests("GET", "computeImageCapabilitySchemas")
+        assert image.document["launchOptions"]["networkType"] == "PARAVIRTUALIZED"
+
+
+def test_everything_goes_through_a_proxy_with_private_authorities(tmp_path: Path) -> None:
+    """The registry has an address that is not loopback's, since what is local is reached without a proxy."""
+    public = registry.serve(tls=True, address=machine_address())
+    with public as oracle, proxy.serve() as between, Endpoint(tmp_path / "cloud", tls=True) as cloud:
+        cloud.add_compartment("team/images")
+        _fill(oracle, tmp_path)
+        reader = Reader(_home(tmp_path, oracle), cloud)
+        reader.places = {
+            "http://proxy.example.com:3128": between.url,
+            "localhost,127.0.0.1,.example.com": ".example.com",
+            "/etc/pki/ca-trust/source/anchors/example.pem": str(oracle.ca),
+            "/etc/pki/tls/certs/ca-bundle.crt": str(cloud.ca_file),
+        }
+        between.tunnels.clear()
+        (imported,) = reader.read("docs/how-to/proxy-and-certificates.md")
+        assert "changed=2 " in imported and proxy.PASSWORD not in imported
+        assert {there for _client, there in between.tunnels} == {oracle.host, cloud.url.rpartition("/")[2]}
