@@ -195,3 +195,35 @@ def test_everything_goes_through_a_proxy_with_private_authorities(tmp_path: Path
         (imported,) = reader.read("docs/how-to/proxy-and-certificates.md")
         assert "changed=2 " in imported and proxy.PASSWORD not in imported
         assert {there for _client, there in between.tunnels} == {oracle.host, cloud.url.rpartition("/")[2]}
+
+
+def test_superseded_images_are_removed(reader: Reader) -> None:
+    endpoints = json.dumps(reader.variables["ocne_images_oci_endpoints"])
+    reader.places["compartment: team/images"] = f"compartment: team/images\n        endpoints: {endpoints}"
+    page = reader.read("docs/how-to/clean-up.md")
+    assert all("changed=0 " in next(page) for _command in ("check", "remove"))
+    assert "changed=2 " in next(page)
+    assert "changed=0 " in next(page), "no cluster was made here"
+
+
+def test_images_are_made_for_other_platforms(reader: Reader) -> None:
+    reader.places["/srv/images"] = str(reader.home)
+    virtualization_manager, metal = reader.read("docs/how-to/other-platforms.md")
+    assert "changed=1 " in virtualization_manager and "changed=1 " in metal
+    assert list((reader.home / ".ocne/images").glob("boot.qcow2-1.33-*.olvm")) and (reader.home / "metal.qcow2").exists()
+
+
+def test_images_of_a_fleet(reader: Reader, oracle: Registry) -> None:
+    """All but the last command, which is for another host: tests/integration/ostree_server has one."""
+    oracle.push(f"oci:{reader.home.parent / 'ock'}:{SMALL.version}", "olcne/ock:1.32")
+    reader.places["docker://registry.example.com"] = f"docker://{oracle.host}"
+    reader.variables["ocne_images_tls_verify"] = False
+    page = reader.read("docs/tutorials/fleet.md")
+    assert "would be imported as ock-1.33-metal" in next(page)
+    assert "changed=2 " in next(page)
+    named = {image.document["displayName"] for image in reader.cloud.images.by_id.values()}
+    assert named == {"ock-1.33-amd64", "ock-1.33-arm64", "ock-1.32-amd64", "ock-1.33-metal"}
+    table = next(page)
+    assert re.search(r"1\.32 +arm64 +olvm +changed ", table) and re.search(r"1\.33 +amd64 +oci +ok +ocid1\.image", table)
+    assert "changed=2 " in next(page)
+    page.close()
