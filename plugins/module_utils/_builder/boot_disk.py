@@ -15,7 +15,7 @@ from .. import _platform
 from .._containers.access import access
 from .._errors import OcneError
 from .._imagebuild.boot_image import check_bootable, extract_disk, private_file
-from .._imagebuild.disk.qcow2_header import inspect_header
+from .._imagebuild.disk.qcow2_extents import inspect_header
 from .._imagebuild.errors import BuildError
 from .._imagebuild.progress import Progress, silent
 from .artefact import making

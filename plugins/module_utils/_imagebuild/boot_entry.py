@@ -13,9 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from .disk.interface import Filesystem
 from .errors import BuildError
 
 PLATFORM = "ignition.platform.id"
+#: Entries that one folder can have; an image has one for each deployment.
+MOST_ENTRIES = 100
 
 #: An argument: quotes may hold white space (kernel's lib/cmdline.c, next_arg).
 _ARGUMENT = re.compile(r'(?:"[^"]*"|[^\s"])+')
@@ -25,6 +28,19 @@ _OPTIONS_LINE = re.compile(r"^(options[ \t]+)(.*)$", re.MULTILINE)
 def arguments(entry: str) -> list[str]:
     """The kernel arguments of an entry, in order."""
     return [argument for line in _OPTIONS_LINE.finditer(entry) for argument in _ARGUMENT.findall(line.group(2))]
+
+
+def names(filesystem: Filesystem, folder: str) -> list[str]:
+    """Names of the files in a folder that are boot entries.
+
+    :raises BuildError: there are more than any image has.
+    """
+    found = [entry.name for entry in filesystem.list(folder) if entry.name.endswith(".conf")]
+    if len(found) > MOST_ENTRIES:
+        raise BuildError(
+            f"{folder} on partition {filesystem.partition.label} has {len(found)} boot entries: no image has.", "Take an OCK boot image."
+        )
+    return found
 
 
 def fields(entry: str) -> dict[str, str]:
@@ -53,7 +69,7 @@ def change(entry: str, platform: str, consoles: Mapping[str, str], uuids: Mappin
     :param uuids: UUIDs of filesystems, old (lower case) → new, wherever an argument names one.
     :param added: arguments that are appended, unless they are there.
     """
-    present: list[str] = []
+    present: set[str] = set()  # an entry can have thousands of arguments
 
     def line(match: re.Match[str]) -> str:
         changed = (_argument(argument, platform, consoles, uuids) for argument in _ARGUMENT.findall(match.group(2)))
@@ -61,7 +77,7 @@ def change(entry: str, platform: str, consoles: Mapping[str, str], uuids: Mappin
         for argument in changed:
             if argument.startswith("console=") and argument in present:
                 continue
-            present.append(argument)
+            present.add(argument)
             kept.append(argument)
         return match.group(1) + " ".join(kept)
 

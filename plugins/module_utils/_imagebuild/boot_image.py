@@ -24,7 +24,8 @@ from .disk.gpt import EFI_SYSTEM, read_gpt
 from .disk.image import open_image
 from .disk.interface import Disk
 from .disk.native import open_native
-from .disk.qcow2_header import VIRTUAL_SIZE_LIMIT, inspect_header
+from .disk.qcow2_extents import inspect_header
+from .disk.qcow2_header import VIRTUAL_SIZE_LIMIT
 from .errors import BuildError, Unsupported
 from .layout import Image
 from .progress import Progress, silent

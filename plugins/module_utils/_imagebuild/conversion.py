@@ -15,6 +15,7 @@ from typing import Any
 
 from . import boot_entry
 from .disk.interface import Disk, Edit, Filesystem, RemoveFile, SetUuid, WriteFile
+from .disk.text import read_text
 from .errors import BuildError
 from .providers import PROVIDERS
 
@@ -25,6 +26,8 @@ CONVERSION_VERSION = 1
 #: The time that changed files get: the one that ostree gives to everything it checks out.
 TIMESTAMP = 0
 
+#: Files of that name below a folder of deployments; each deployment has one or two.
+_MOST_MACHINE_IDS = 1000
 #: Arguments whose values the conversion, or the deployment, determines.
 _OWNED = (boot_entry.PLATFORM, "root", "ostree")
 
@@ -90,7 +93,7 @@ def plan_conversion(disk: Disk, options: Options, source_digest: str) -> Convers
         changes["boot_entries"][path] = {"before": " ".join(boot_entry.arguments(text)), "after": " ".join(boot_entry.arguments(new))}
     for deployment in dict.fromkeys(deployments):
         fstab = f"{deployment}/etc/fstab"
-        text = _text(root, fstab)
+        text = read_text(root, fstab)
         new = boot_entry.replace_uuids(text, uuids)
         if new != text:
             edits.append(WriteFile(ROOT, fstab, new.encode("utf-8", "surrogateescape")))
@@ -100,9 +103,11 @@ def plan_conversion(disk: Disk, options: Options, source_digest: str) -> Convers
             edits.append(WriteFile(ROOT, path, file.content.encode(), file.mode))
             changes["added"].append(path)
     for folder in dict.fromkeys(deployment.rpartition("/")[0] for deployment in deployments):
-        for path in root.find(folder, "machine-id"):
-            edits.append(RemoveFile(ROOT, path))
-            changes["removed"].append(path)
+        found = root.find(folder, "machine-id")
+        if len(found) > _MOST_MACHINE_IDS:
+            raise BuildError(f"{folder} on partition {ROOT} has {len(found)} files machine-id: no image has.", "Take an OCK boot image.")
+        edits += [RemoveFile(ROOT, path) for path in found]
+        changes["removed"] += found
     edits += [SetUuid(label, after[label]) for label in (BOOT, ROOT)]
     return Conversion(tuple(edits), changes)
 
@@ -126,12 +131,12 @@ def _ostree_entries(boot: Filesystem) -> Sequence[tuple[str, str]]:
     """Path and text of each boot entry that starts an ostree deployment. Others (a memory test, say) are none of ours."""
     where = f"{ENTRIES} on partition {boot.partition.label}"
     try:
-        names = [entry.name for entry in boot.list(ENTRIES) if entry.name.endswith(".conf")]
+        names = boot_entry.names(boot, ENTRIES)
     except (FileNotFoundError, NotADirectoryError):
         names = []
     if not names:
         raise BuildError(f"The disk has no boot entry: no *.conf in {where}.", "Take an OCK boot image.")
-    entries = [(f"{ENTRIES}/{name}", _text(boot, f"{ENTRIES}/{name}")) for name in names]
+    entries = [(f"{ENTRIES}/{name}", read_text(boot, f"{ENTRIES}/{name}")) for name in names]
     found = [(path, text) for path, text in entries if boot_entry.value(text, "ostree") is not None]
     if not found:
         raise BuildError(
@@ -159,11 +164,3 @@ def _deployment(root: Filesystem, entry: str, text: str, root_uuid: str) -> str:
             "The image is damaged: fetch it again.",
         ) from None
     return deployment
-
-
-def _text(filesystem: Filesystem, path: str) -> str:
-    """A text file's content; bytes that are no UTF-8 survive. '' where there is no file."""
-    try:
-        return filesystem.read(path).decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""

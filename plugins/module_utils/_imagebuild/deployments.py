@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .disk.interface import Filesystem
+from .disk.text import read_text
 from .errors import BuildError
 from .ostree.objects import COMMIT, METADATA_LIMIT, Commit, iso_time, read_commit, verify
 from .ostree.repository import object_path
@@ -24,7 +25,6 @@ from .ostree.repository import object_path
 _DEPLOY = "/ostree/deploy"
 _REPOSITORY = "/ostree/repo"
 _DEPLOYMENT = re.compile(r"([0-9a-f]{64})\.([0-9]{1,9})")
-_TEXT_LIMIT = 64 << 10
 _TREEFILE_LIMIT = 4 << 20
 #: Deployments of a sysroot; an image has one, a node two or three.
 _MOST = 100
@@ -64,7 +64,7 @@ def _describe(filesystem: Filesystem, path: str, checksum: str) -> dict[str, Any
         "kernel": kernel,
         "architecture": _ARCHITECTURES.get(kernel.rpartition(".")[2], ""),
         "kubernetes_version": _kubernetes_version(filesystem, path, version),
-        "os_release": os_release(_text(filesystem, f"{path}/usr/lib/os-release")),
+        "os_release": os_release(read_text(filesystem, f"{path}/usr/lib/os-release", errors="replace")),
     }
 
 
@@ -110,8 +110,8 @@ def _packages(treefile: str) -> Iterator[str]:
 
 
 def _kubernetes_version(filesystem: Filesystem, path: str, commit_version: str) -> str:
-    treefile = _text(filesystem, f"{path}/usr/share/rpm-ostree/treefile.json", _TREEFILE_LIMIT)
-    kubeadm = _text(filesystem, f"{path}/etc/ocne/kubeadm-default.conf")
+    treefile = read_text(filesystem, f"{path}/usr/share/rpm-ostree/treefile.json", _TREEFILE_LIMIT, "replace")
+    kubeadm = read_text(filesystem, f"{path}/etc/ocne/kubeadm-default.conf", errors="replace")
     return kubernetes_version(treefile, kubeadm, commit_version)
 
 
@@ -130,10 +130,3 @@ def _names(filesystem: Filesystem, path: str) -> list[str]:
         return [entry.name for entry in filesystem.list(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _text(filesystem: Filesystem, path: str, limit: int = _TEXT_LIMIT) -> str:
-    try:
-        return filesystem.read(path, limit).decode("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return ""

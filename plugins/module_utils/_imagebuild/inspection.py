@@ -15,15 +15,12 @@ from . import boot_entry
 from .deployments import deployments
 from .disk.engines import with_disk
 from .disk.interface import Disk, Filesystem, Partition
-from .disk.qcow2_header import inspect_header
-from .errors import BuildError
+from .disk.qcow2_extents import inspect_header
+from .disk.text import read_text
 from .listing import Question, chosen, list_files
 
 #: Where boot entries are, on a filesystem for them alone or on the root filesystem.
 _ENTRIES = ("/loader/entries", "/boot/loader/entries")
-_ENTRY_LIMIT = 64 << 10
-#: Entries that one folder can have; an image has one for each deployment.
-_MOST_ENTRIES = 100
 
 
 def inspect(path: Path, engine: str, question: Question) -> dict[str, Any]:
@@ -107,15 +104,13 @@ def _boot_entries(filesystem: Filesystem) -> list[dict[str, Any]]:
     for folder in _ENTRIES:
         try:
             place = filesystem.resolve(folder)
-            names = [entry.name for entry in filesystem.list(folder) if entry.name.endswith(".conf") and place not in seen]
+            names = boot_entry.names(filesystem, folder) if place not in seen else []
         except (FileNotFoundError, NotADirectoryError):
             continue
         seen.add(place)  # a boot filesystem has a symlink /boot that leads to itself
-        if len(names) > _MOST_ENTRIES:
-            raise BuildError(f"{folder} on partition {filesystem.partition.label} has {len(names)} boot entries: no image has.")
         for name in names:
             path = f"{folder}/{name}"
-            text = filesystem.read(path, _ENTRY_LIMIT).decode("utf-8", "surrogateescape")
+            text = read_text(filesystem, path)
             fields = boot_entry.fields(text)
             found.append(
                 {
@@ -131,7 +126,8 @@ def _boot_entries(filesystem: Filesystem) -> list[dict[str, Any]]:
 def _boot_order(entry: dict[str, Any]) -> tuple[Any, ...]:
     """Numbers compare as numbers: version 10 comes after 9."""
     pieces = re.findall(r"[0-9]+|[^0-9]+", f"{entry['version']} {entry['path']}")
-    return tuple((0, int(piece[:20]), "") if piece.isdigit() else (1, 0, piece) for piece in pieces)
+    # What is a digit to str.isdigit() need not be one to int(), as a superscript.
+    return tuple((0, int(piece[:20]), "") if "0" <= piece[0] <= "9" else (1, 0, piece) for piece in pieces)
 
 
 def _deployment(filesystems: Sequence[Filesystem], deployed: Sequence[dict[str, Any]], arguments: Sequence[str]) -> str:

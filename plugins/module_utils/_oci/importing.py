@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from .. import _platform
 from .._errors import OcneError
-from .._imagebuild.disk.qcow2_header import inspect_header
+from .._imagebuild.disk.qcow2_extents import inspect_header
 from .._imagebuild.errors import BuildError
 from .._imagebuild.progress import Progress, silent
 from . import capabilities, images

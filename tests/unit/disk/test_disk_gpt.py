@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 import pytest
@@ -66,6 +67,66 @@ def reseal(disk: bytearray, offset: int, value: bytes) -> bytearray:
 def test_hostile_headers_are_refused(offset: int, value: bytes, told: str) -> None:
     with pytest.raises(BuildError, match=told):
         read_gpt(Memory(reseal(make_gpt(CONTENT), offset, value)))
+
+
+def mbr(*entries: tuple[int, bytes, int, int], signature: bytes = b"\x55\xaa") -> bytearray:
+    """A sound GPT behind an MBR of these entries: boot flag, CHS of the start, type, LBA of the start."""
+    disk = make_gpt(CONTENT)
+    for number, (active, start, kind, lba) in enumerate(entries):
+        struct.pack_into("<B3sB3sII", disk, 446 + 16 * number, active, start, kind, b"\xff" * 3, lba, 100)
+    disk[510:512] = signature
+    return disk
+
+
+PROTECTIVE = (0, b"\0\x02\0", 0xEE, 1)
+
+
+@pytest.mark.parametrize("disk", [mbr(PROTECTIVE), mbr((0x80, *PROTECTIVE[1:])), mbr((7, b"", 7, 7), signature=b"\0\0")])
+def test_an_mbr_may_protect_the_table(disk: bytearray) -> None:
+    assert len(read_gpt(Memory(disk)).entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("disk", "told"),
+    [
+        (mbr((1, *PROTECTIVE[1:])), "entry 1 has the boot flag 0x1"),
+        (mbr(PROTECTIVE, (0xFF, b"", 0, 0)), "entry 2 has the boot flag 0xff"),
+        (mbr((0, b"\0\x01\0", 0xEE, 1)), "entries in use are 1, and not just one"),
+        (mbr((0, b"\0\x02\0", 0xEE, 2)), "entries in use are 1, and not just one"),
+        (mbr(PROTECTIVE, (0, b"", 0x83, 2048)), "entries in use are 1, 2, and not just one"),
+        (mbr((0, b"", 0x83, 2048)), "entries in use are 1, and not just one"),
+        (mbr((0, b"", 0, 0), PROTECTIVE), "entries in use are 2, and not just one"),
+        (mbr(), "entries in use are none, and not just one"),
+    ],
+)
+def test_an_mbr_that_tells_of_another_disk_is_refused(disk: bytearray, told: str) -> None:
+    with pytest.raises(BuildError, match=f"the partition table of its MBR is another one: {told}"):
+        read_gpt(Memory(disk))
+
+
+def entries(*places: tuple[int, int]) -> bytearray:
+    """Two partitions from and to these sectors, under right checksums, and no backup."""
+    disk = make_gpt(CONTENT)
+    for number, place in enumerate(places):
+        struct.pack_into("<QQ", disk, 1024 + 128 * number + 32, *place)
+    return reseal(disk, 88, zlib.crc32(disk[1024 : 1024 + 128 * 128]).to_bytes(4, "little"))
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        (((2048, 2049), (2049, 2059)), "the partitions 1 and 2 overlap"),
+        (((2048, 2059), (2050, 2051)), "the partitions 1 and 2 overlap"),
+        (((2050, 2059), (2048, 2050)), "the partitions 2 and 1 overlap"),
+        (((1, 2049), (2050, 2059)), r"partition 1 \('boot'\) lies over the partition table"),
+        (((2048, 2049), (2050, 2070)), r"partition 2 \('root'\) lies over the partition table"),
+        (((2049, 2048), (2050, 2059)), "lies outside of the disk"),
+        (((2048, 2049), (2050, (1 << 64) - 1)), "lies outside of the disk"),
+    ],
+)
+def test_partitions_in_each_others_place_are_refused(places: tuple[tuple[int, int], ...], told: str) -> None:
+    with pytest.raises(BuildError, match=told):
+        read_gpt(Memory(entries(*places)))
 
 
 @pytest.mark.parametrize(("offset", "value"), [(80, b"\xff\xff\xff\xff"), (84, b"\x40")])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.qcow2_header import inspect_header
+from ansible_collections.ocne.images.plugins.module_utils._imagebuild.disk.qcow2_extents import inspect_header
 from ansible_collections.ocne.images.plugins.module_utils._imagebuild.errors import BuildError
 
 from tests.support.tiny_disk import make_qcow2
@@ -26,6 +26,23 @@ def at(offset: int, form: str, value: int) -> Change:
 
 def cut(length: int) -> Change:
     return lambda data: data.__delitem__(slice(length, None))
+
+
+def put(offset: int, value: bytes) -> Change:
+    return lambda data: data.__setitem__(slice(offset, offset + len(value)), value)
+
+
+def grow(count: int) -> Change:
+    return lambda data: data.extend(bytes(count))
+
+
+def both(first: Change, second: Change) -> Change:
+    return lambda data: (first(data), second(data))
+
+
+def twice(offset: int) -> Change:
+    """The entry of a table again in the next one."""
+    return lambda data: data.__setitem__(slice(offset + 8, offset + 16), data[offset : offset + 8])
 
 
 def image(tmp_path: Path, *changes: Change, version: int = 3, compressed: bool = False) -> Path:
@@ -77,9 +94,27 @@ def test_a_sound_image_is_described(tmp_path: Path, version: int, compressed: bo
         (at(72, "Q", 8), "compression type 0"),
         (cut(7 * CLUSTER), "truncated"),
         (cut(4 * CLUSTER), "truncated"),
-        (at(3 * CLUSTER, "Q", 1 << 40 | 1 << 63), "truncated: an L2 table"),
+        (at(3 * CLUSTER, "Q", 1 << 40 | 1 << 63), "truncated: the L2 table 0 is at 1099511627776"),
         (at(3 * CLUSTER, "Q", 512 | 1 << 63), "L2 table 0 is not aligned"),
         (at(4 * CLUSTER, "Q", 512 | 1 << 63), "cluster at 512 is not aligned"),
+        (at(64, "I", 0x7F10DABE), "a qcow2 image and an image of the format VDI in one"),
+        (put(510, b"\x55\xaa"), "of the format MBR in one"),
+        (put(32769, b"CD001"), "of the format ISO 9660 or UDF in one"),
+        (put(32769, b"NSR03"), "of the format ISO 9660 or UDF in one"),
+        (grow(70 << 20), "has [0-9]+ bytes for a virtual disk of 756000 bytes"),
+        (at(CLUSTER, "Q", 513), "refcount block 0 is not aligned"),
+        (at(CLUSTER, "Q", 1 << 63), "truncated: the refcount block 0 is at 9223372036854775808"),
+        (at(CLUSTER, "Q", CLUSTER), "refcount block 0 lies over another table .at 65536"),
+        (at(CLUSTER + 8, "Q", 2 * CLUSTER), "refcount block 1 lies over another table .at 131072"),
+        (at(48, "Q", 3 * CLUSTER), "refcount table lies over another table"),
+        (at(40, "Q", 0), "not aligned"),
+        (at(40, "Q", CLUSTER), "refcount table lies over another table .at 65536"),
+        (at(3 * CLUSTER, "Q", 3 * CLUSTER | 1 << 63), "L2 table 0 lies over another table .at 196608"),
+        (both(at(36, "I", 2), twice(3 * CLUSTER)), "L2 table 1 lies over another table .at 262144"),
+        (at(4 * CLUSTER, "Q", 4 * CLUSTER | 1 << 63), "cluster at 262144 is a part of the disk and of a table"),
+        (twice(4 * CLUSTER + 24), "is a part of the disk and of another part of the disk"),
+        (at(4 * CLUSTER, "Q", 1 << 62 | 6 * CLUSTER), "is a part of the disk and of compressed clusters"),
+        (at(4 * CLUSTER, "Q", 1 << 62 | 4 * CLUSTER), "is a part of the disk and of a table"),
     ],
 )
 def test_other_files_are_refused_by_name_and_reason(tmp_path: Path, change: Change, told: str) -> None:
@@ -105,3 +140,38 @@ def test_an_l1_table_of_a_whole_hostile_header_is_not_read(tmp_path: Path) -> No
     """Cluster size 512 and a huge disk would take an L1 table of gigabytes."""
     with pytest.raises(BuildError, match="L1 table has"):
         inspect_header(image(tmp_path, at(20, "I", 9), at(24, "Q", 399 * 10**9), at(36, "I", 399 * 10**9 // 512 // 64)))
+
+
+def test_a_header_longer_than_a_cluster_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    data = bytearray(make_qcow2(DISK, cluster_bits=9))
+    struct.pack_into(">I", data, 100, 1024)
+    path.write_bytes(data)
+    with pytest.raises(BuildError, match="1024 bytes long, more than a cluster"):
+        inspect_header(path)
+
+
+def test_tables_of_more_than_any_disk_needs_are_not_read(tmp_path: Path) -> None:
+    """A sparse file of 3 GiB, whose L2 tables would take minutes to go through."""
+    tables, cluster, l1_at = 700_000, 512, 1 << 20
+    path = tmp_path / "disk.qcow2"
+    fixed = (b"QFI\xfb", 3, 0, 0, 9, 20 << 30, 0, 4 << 20, l1_at, 64 << 10, 1, 0, 0)
+    with path.open("wb") as file:
+        file.write(struct.pack(">4sIQIIQIIQQIIQ", *fixed) + struct.pack(">QQQII", 0, 0, 0, 4, 104))
+        file.seek(l1_at)
+        file.write(b"".join(struct.pack(">Q", (64 << 20) + number * cluster) for number in range(tables)))
+        file.truncate(3 << 30)
+    with pytest.raises(BuildError, match="it has 700000 L2 tables of 512 bytes, more than any disk needs"):
+        inspect_header(path)
+
+
+def test_a_file_of_too_many_clusters_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    data = bytearray(make_qcow2(DISK, cluster_bits=9))
+    struct.pack_into(">Q", data, 24, 60 << 30)
+    struct.pack_into(">I", data, 36, 2 << 20)
+    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.truncate(40 << 30)
+    with pytest.raises(BuildError, match="it has 83886080 clusters of 512 bytes, more than 67108864"):
+        inspect_header(path)

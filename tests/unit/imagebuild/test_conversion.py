@@ -89,7 +89,9 @@ class MemoryDisk:
 
 
 def disk(entry: str = ENTRY, **more: bytes) -> MemoryDisk:
-    return MemoryDisk({"/loader/entries/ostree-1-ock.conf": entry.encode(), **more}, {f"{DEPLOY}/etc/fstab": FSTAB.encode()})
+    return MemoryDisk(
+        {"/loader/entries/ostree-1-ock.conf": entry.encode("utf-8", "surrogateescape"), **more}, {f"{DEPLOY}/etc/fstab": FSTAB.encode()}
+    )
 
 
 def plan(on: MemoryDisk, options: Options | None = None, source: str = "sha256:1") -> Conversion:
@@ -181,3 +183,35 @@ def test_disks_that_cannot_be_told_apart_from_their_source() -> None:
         plan(MemoryDisk({"/loader/entries/a.conf": ENTRY.encode()}, {}, boot_uuid=ROOT))
     with pytest.raises(BuildError, match="no boot entry"):
         plan(MemoryDisk({}, {}))
+
+
+def test_more_boot_entries_than_any_image_has_are_refused() -> None:
+    entries = {f"/loader/entries/{number}.conf": ENTRY.encode() for number in range(101)}
+    with pytest.raises(BuildError, match="/loader/entries on partition boot has 101 boot entries: no image has"):
+        plan(MemoryDisk(entries, {f"{DEPLOY}/etc/fstab": b""}))
+
+
+def test_more_machine_ids_than_any_image_has_are_refused() -> None:
+    on = disk()
+    on.root.files.update({f"{DEPLOY}/{number}/machine-id": b"" for number in range(1001)})
+    with pytest.raises(BuildError, match="has 1001 files machine-id: no image has"):
+        plan(on)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "console=ttyS0 " * 5000,
+        " ".join(f"console=tty{number}" for number in range(5000)),
+        'a="' * 20_000,
+        '""' * 30_000,
+        "\0\x1b[2J\r",
+        "\udcff\udcfe",
+        "x" * 60_000,
+        " ignition.platform.id=" * 2000,
+    ],
+    ids=["a console again", "consoles", "open quotes", "quotes", "control characters", "no text", "one word", "platforms"],
+)
+def test_arguments_of_any_kind_are_kept_or_changed(options: str) -> None:
+    on = disk(f"options {options}\n" + ENTRY)
+    assert b"ignition.platform.id=oci" in writes(plan(on))["/loader/entries/ostree-1-ock.conf"].content

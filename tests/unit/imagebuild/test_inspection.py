@@ -125,6 +125,37 @@ def test_entries_are_in_the_order_in_which_they_boot_and_told_once(image: Path) 
     assert entries[0]["path"] == "/loader/entries/ostree-2-ock.conf"
 
 
+def test_entries_of_any_kind_are_told(tmp_path: Path) -> None:
+    entries = {
+        "superscript.conf": "version \u00b2\noptions a",
+        "arabic.conf": "version \u0663\noptions b",
+        "long.conf": f"version {'9' * 5000}\noptions c",
+        "nothing.conf": "",
+        "folder.conf/file": "options d",
+    }
+    boot = {f"/loader.1/entries/{name}": text.encode() for name, text in entries.items()}
+    found = told(write_disk(tmp_path / "disk.qcow2", boot, {"/file": b""}))["boot_entries"]
+    assert {entry["path"].rpartition("/")[2]: entry["kernel_arguments"] for entry in found} == {
+        "superscript.conf": ["a"],
+        "arabic.conf": ["b"],
+        "long.conf": ["c"],
+        "nothing.conf": [],
+        "folder.conf": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("boot", "said"),
+    [
+        ({"/loader.1/entries/a.conf": b"options a\n" * 6554}, "65540 bytes, more than the limit of 65536"),
+        ({f"/loader.1/entries/{number}.conf": b"" for number in range(101)}, "has 101 boot entries: no image has"),
+    ],
+)
+def test_entries_have_limits(tmp_path: Path, boot: dict[str, bytes], said: str) -> None:
+    with pytest.raises(BuildError, match=said):
+        told(write_disk(tmp_path / "disk.qcow2", boot, {"/file": b""}))
+
+
 def test_partitions_can_be_told_one_by_one(image: Path) -> None:
     assert [each["label"] for each in told(image)["partitions"]] == ["EFI-SYSTEM", "boot", "root"]
     assert [each["type"] for each in told(image)["filesystems"]] == ["vfat", "xfs", "xfs"]

@@ -34,7 +34,8 @@ class HostFile:
         self.size = os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
+        # Python's integers can be larger than the system's.
+        data = os.pread(self._descriptor, length, offset) if 0 <= offset <= self.size else b""
         if len(data) != length:
             raise BuildError(f"{self.name}: {length} bytes at {offset} are beyond the file's end ({self.size} bytes).")
         return data

@@ -7,17 +7,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Callable, TypeVar
 
 from ..errors import BuildError, Unsupported
+from .device import HostFile
+from .gpt import read_gpt
 from .guestfs import GuestfsDisk
+from .image import open_image
 from .interface import Disk
 from .native import open_native
+from .qcow2_header import read_header
 
 T = TypeVar("T")
 
-ENGINES: Mapping[str, Callable[[Path, bool], Disk]] = {"native": open_native, "guestfs": GuestfsDisk}
+
+def _open_guestfs(path: Path, writable: bool) -> Disk:
+    """What can be judged here is judged before libguestfs sees the image: it would follow whatever a header says."""
+    with closing(HostFile(path, writable=False)) as file:
+        read_header(file)
+        with suppress(Unsupported):
+            read_gpt(open_image(file))
+    return GuestfsDisk(path, writable)
+
+
+ENGINES: Mapping[str, Callable[[Path, bool], Disk]] = {"native": open_native, "guestfs": _open_guestfs}
 
 
 def candidates(engine: str) -> Sequence[str]:

@@ -27,6 +27,7 @@ from .interface import Edit, Entry, FileStat, Filesystem, Partition, RemoveFile,
 SELINUX = "security.selinux"
 _DISK = "/dev/sda"
 _TYPES = {"b": "other", "c": "other", "d": "directory", "f": "other", "l": "symlink", "r": "file", "s": "other", "u": "other", "?": "other"}
+_LISTING_LIMIT = 32 << 20  # bytes of all paths below a folder
 _TIMEOUT = 600  # seconds for one call; starting the appliance by emulation takes a twentieth of that
 
 
@@ -251,6 +252,8 @@ class _GuestfsFilesystem:
         with tempfile.TemporaryDirectory(prefix="ocne-") as folder:
             listing = Path(folder, "list")
             self._disk.call("find0", path, str(listing))
+            if listing.stat().st_size > _LISTING_LIMIT:
+                raise BuildError(f"{path} on partition {self.partition.label} has paths of more than {_LISTING_LIMIT} bytes below it.")
             names = listing.read_bytes().decode("utf-8", "surrogateescape").split("\0")
         found = [f"{path.rstrip('/')}/{each.lstrip('/')}" for each in names if each.rpartition("/")[2] == name]
         return sorted(each for each in found if self.stat(each).type in ("file", "symlink"))

@@ -19,17 +19,18 @@ from typing import Any, Callable
 
 from ..errors import BuildError, Unsupported
 from .device import Device
-from .qcow2_header import Qcow2Header, check_extents, pack_words, read_header, read_words
+from .qcow2_extents import check_extents
+from .qcow2_header import COMPRESSED, OFFSET, Qcow2Header, pack_words, read_header, read_words
 
-_OFFSET = 0x00FFFFFFFFFFFE00
 _COPIED = 1 << 63
-_COMPRESSED = 1 << 62
 _ZERO = 1
 
 
 #: Bytes of decompressed clusters, and of L2 tables, that are kept.
 _CLUSTER_CACHE = 8 << 20
 _L2_CACHE = 4 << 20
+#: Clusters beyond the file's end that may be counted as used, though nothing was ever written there.
+_MOST_COUNTED = 1 << 16
 
 
 def inflate(data: bytes, size: int) -> bytes:
@@ -76,7 +77,7 @@ class Qcow2Image:
     def _l2_table(self, index: int) -> array[int] | None:
         table = self._l2.get(index)
         if table is None:
-            offset = self._l1[index] & _OFFSET
+            offset = self._l1[index] & OFFSET
             if not offset:
                 return None
             table = self._l2[index] = read_words(self._file, offset, self.header.cluster_size // 8)
@@ -103,9 +104,9 @@ class Qcow2Image:
 
     def _read_cluster(self, cluster: int, within: int, count: int) -> bytes:
         entry = self.entry(cluster)
-        if entry & _COMPRESSED:
+        if entry & COMPRESSED:
             return self._inflate(cluster, entry)[within : within + count]
-        start = entry & _OFFSET
+        start = entry & OFFSET
         if not start or self._is_zero(entry):
             return bytes(count)
         return self._file.read(start + within, count)
@@ -152,13 +153,13 @@ class _Planner:
         host: dict[int, bytes] = {}
         for cluster, pieces in sorted(self._pieces(writes).items()):
             entry = self._image.entry(cluster)
-            if entry & _OFFSET and not entry & (_COMPRESSED | _ZERO):
+            if entry & OFFSET and not entry & (COMPRESSED | _ZERO):
                 self._own(entry, "cluster")
-                host.update({(entry & _OFFSET) + within: data for within, data in pieces})
+                host.update({(entry & OFFSET) + within: data for within, data in pieces})
             else:
                 host[self._place(cluster, entry)] = self._whole(cluster, pieces)
         for index, table in self._tables.items():
-            host[self._l1[index] & _OFFSET] = pack_words(table)
+            host[self._l1[index] & OFFSET] = pack_words(table)
         if self._l1_changed:
             host[self._header.l1_offset] = pack_words(self._l1)
         host.update(self._refcounts.writes())
@@ -189,13 +190,13 @@ class _Planner:
     def _place(self, cluster: int, entry: int) -> int:
         """A place in the host file for a cluster that has been compressed, zero, or absent."""
         index, slot = divmod(cluster, self._entries)
-        if entry & _COMPRESSED:
+        if entry & COMPRESSED:
             start, length = self._header.compressed_extent(entry)
             self._refcounts.release(start, length)
-        elif entry & _OFFSET:  # a zero cluster that keeps a place
+        elif entry & OFFSET:  # a zero cluster that keeps a place
             self._own(entry, "cluster")
             self._table(index)[slot] = entry & ~_ZERO
-            return entry & _OFFSET
+            return entry & OFFSET
         place = self._refcounts.allocate()
         self._table(index)[slot] = place | _COPIED
         return place
@@ -204,9 +205,9 @@ class _Planner:
         """The L2 table, to be changed."""
         if index not in self._tables:
             entry = self._l1[index]
-            if entry & _OFFSET:
+            if entry & OFFSET:
                 self._own(entry, "L2 table")
-                self._tables[index] = read_words(self._file, entry & _OFFSET, self._entries)
+                self._tables[index] = read_words(self._file, entry & OFFSET, self._entries)
             else:
                 self._l1[index] = self._refcounts.allocate() | _COPIED
                 self._l1_changed = True
@@ -218,8 +219,8 @@ class _Planner:
         return self._header.cluster_size // 8
 
     def _own(self, entry: int, what: str) -> None:
-        if not entry & _COPIED or self._refcounts.get(entry & _OFFSET) != 1:
-            raise Unsupported(f"{self._file.name}: the qcow2 image shares the {what} at {entry & _OFFSET}.")
+        if not entry & _COPIED or self._refcounts.get(entry & OFFSET) != 1:
+            raise Unsupported(f"{self._file.name}: the qcow2 image shares the {what} at {entry & OFFSET}.")
 
 
 class _Refcounts:
@@ -261,11 +262,12 @@ class _Refcounts:
         return host
 
     def _new_cluster(self) -> int:
-        while True:
+        for _turn in range(_MOST_COUNTED):
             offset = self._end << self._bits
             self._end += 1
             if not self.get(offset):
                 return offset
+        raise Unsupported(f"{self._file.name}: the qcow2 image counts more than {_MOST_COUNTED} clusters beyond its file's end as used.")
 
     def _block(self, index: int) -> bytearray | None:
         if index not in self._blocks:

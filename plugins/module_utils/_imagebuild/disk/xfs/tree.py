@@ -21,6 +21,7 @@ from .volume import Volume
 #: As the kernel's MAXSYMLINKS.
 _MOST_LINKS = 40
 _MOST_DIRECTORIES = 200_000
+_MOST_NAMES = 2_000_000
 _LONGEST_PATH = 65536
 _KEPT_DIRECTORIES = 32
 
@@ -130,9 +131,16 @@ class Tree:
         found = []
         seen = {top.inode.ino}
         waiting = [(top.inode, path.rstrip(b"/"))]
+        count = 0
         while waiting:
             inode, prefix = waiting.pop()
-            for entry in read_directory(inode).names.values():
+            names = read_directory(inode).names
+            count += len(names)
+            if count > _MOST_NAMES:
+                raise self.volume.geometry.unsupported(f"there are more than {_MOST_NAMES} files")
+            if len(prefix) > _LONGEST_PATH:
+                raise self.volume.geometry.unsupported(f"there is a path of more than {_LONGEST_PATH} bytes")
+            for entry in names.values():
                 if entry.type == _DIRECTORY:
                     if entry.ino in seen:
                         raise inode.damage(f"holds directory {entry.ino}, which is also elsewhere")
