@@ -45,7 +45,7 @@ def names(filesystem: Filesystem, folder: str) -> list[str]:
 
 def fields(entry: str) -> dict[str, str]:
     """The entry's keys and values; a key's last value counts, 'options' is none of them."""
-    lines = (line.strip().partition(" ") for line in entry.replace("\t", " ").splitlines() if not line.lstrip().startswith("#"))
+    lines = (line.strip().partition(" ") for line in entry.replace("\t", " ").split("\n") if not line.lstrip().startswith("#"))
     return {key: text.strip() for key, _space, text in lines if key and key != "options"}
 
 

@@ -8,6 +8,7 @@ python -m tests.integration.disk fuzz FROM TO     a case for each seed
 python -m tests.integration.disk damage COUNT     damaged disks: a refusal, or a sound edit
 python -m tests.integration.disk log COUNT        logs that end at many places of their ring
 python -m tests.integration.disk mutants          broken editors: each one has to be caught
+python -m tests.integration.disk parsers COUNT    hostile input for all other parsers: a refusal, or a result that keeps its promises
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ def main() -> int:
     log.add_argument("--seed", type=int, default=0)
     mutants = proofs.add_parser("mutants")
     mutants.add_argument("--only", default="", help="those whose name contains this")
+    parsers = proofs.add_parser("parsers")
+    parsers.add_argument("count", type=int, help="for each family of tests/support/parser_fuzz.py")
+    parsers.add_argument("--seed", type=int, default=0, help="the first one")
+    parsers.add_argument("--only", default="", help="families whose name contains this")
     given = vars(parser.parse_args())
     if os.geteuid():
         parser.error("this needs root, for loop devices and mounts")
