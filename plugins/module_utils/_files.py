@@ -6,16 +6,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ._errors import OcneError
 from ._imagebuild.progress import Progress, silent
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 class Busy(OcneError):
@@ -54,11 +60,45 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, on disk for good."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
+
+
+def sync_all(folder: Path) -> None:
+    """sync() of the folder and of all that is in it. Programs that write there leave it to the system."""
+    for parent, _folders, names in os.walk(folder):
+        for name in names:
+            sync(Path(parent, name))
+        sync(Path(parent))
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it, or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two files or folders of a filesystem take each other's name, at once: renameat2(2), which Python does not have.
+
+    :raises OSError: also where the system or the filesystem cannot do that.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(one))
 
 
 @contextmanager
@@ -69,7 +109,7 @@ def locked(destination: Path, timeout: float, progress: Progress = silent) -> It
     :raises Busy: another run still holds the lock.
     :raises OcneError: the folder cannot be written to.
     """
-    path = destination.with_name(f".{destination.name}.lock")
+    path = _lock_path(destination)
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -103,6 +143,17 @@ def locked(destination: Path, timeout: float, progress: Progress = silent) -> It
             return
         finally:
             os.close(handle)
+
+
+def remove_leftovers(destination: Path) -> None:
+    """Remove what a run left that was killed when all but that had been done; nothing while another run is at work."""
+    if _lock_path(destination).exists():
+        with suppress(OcneError), locked(destination, 0):
+            remove(partial_path(destination))
+
+
+def _lock_path(destination: Path) -> Path:
+    return destination.with_name(f".{destination.name}.lock")
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, NoReturn, Protocol
+from typing import Any, Callable, NoReturn, Optional, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ._digests import remembering
 from ._errors import OcneError
+from ._files import remove_leftovers
 from ._imagebuild.progress import Progress
 from ._platform import CACHE_FOLDER
 from ._progress import reporting
@@ -38,6 +39,7 @@ class Plan:
     :param after: state afterwards, as far as it can be known.
     :param result: what the module returns when nothing is to be done or in check mode.
     :param context: what apply() needs of what was observed; opaque to all others.
+    :param artefact: the file or folder that is made, if any.
     """
 
     actions: tuple[str, ...]
@@ -45,6 +47,7 @@ class Plan:
     after: Mapping[str, Any]
     result: Mapping[str, Any] = field(default_factory=dict)
     context: Any = None
+    artefact: Optional[Path] = None
 
     @property
     def changed(self) -> bool:
@@ -94,6 +97,8 @@ def _outcome(
             step = make_step(module.params, progress)
             progress("looking at what is there", 0, None)
             plan = step.plan()
+            if plan.artefact and not plan.changed and not module.check_mode:
+                remove_leftovers(plan.artefact)
             result = {"changed": plan.changed, **(plan.result if module.check_mode or not plan.changed else step.apply(plan))}
     except OcneError as error:
         return module.fail_json, {"msg": str(error), **error.details}

@@ -25,7 +25,7 @@ BUCKET = "ocne-images"
 COMPARTMENT = "team/images"
 
 
-def _in_small() -> None:
+def in_small() -> None:
     """Parts of the real size would need images of the real size; pauses of the real length would need patience."""
     from ansible_collections.ocne.images.plugins.module_utils._oci import client, upload
 
@@ -51,12 +51,12 @@ class Importer:
 
     def __call__(self, check: bool = False, **changes: Any) -> dict[str, Any]:
         """:param changes: options; None leaves one out."""
-        _in_small()
+        in_small()
         return module_call.call(MODULE, {**self.params, **changes}, check)
 
     def message(self, check: bool = False, **changes: Any) -> str:
         """What the module says when it fails."""
-        _in_small()
+        in_small()
         return module_call.message(MODULE, {**self.params, **changes}, check)
 
     def start(self, **changes: Any) -> subprocess.Popen[str]:
@@ -107,5 +107,5 @@ def make_disk(path: Path, megabytes: int, seed: int = 1) -> Path:
 
 
 if __name__ == "__main__":
-    _in_small()
+    in_small()
     module_call.main()

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -72,6 +73,19 @@ def test_a_plan_without_actions_is_nothing_to_do(capsys: pytest.CaptureFixture[s
     step = Step(actions=())
     result = run(step, capsys)
     assert step.applied == 0 and not result["changed"] and result["path"] == "/planned"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_a_killed_run_left_is_removed_where_nothing_is_to_be_done(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, check: bool
+) -> None:
+    left = [tmp_path / ".image.lock", tmp_path / ".image.part"]
+    for path in left:
+        path.touch()
+    step = Step()
+    step.plan = lambda: Plan((), {}, {}, artefact=tmp_path / "image")  # type: ignore[method-assign]
+    assert not run(step, capsys, check)["changed"]
+    assert [path.exists() for path in left] == [check, check]
 
 
 def test_what_another_run_did_meanwhile_is_no_change(capsys: pytest.CaptureFixture[str]) -> None:

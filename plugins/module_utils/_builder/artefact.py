@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import _record
 from .._errors import OcneError
-from .._files import locked, partial_path
+from .._files import locked, partial_path, sync
 from .._imagebuild.errors import BuildError
 from .._imagebuild.progress import Progress, silent
 
@@ -52,17 +52,9 @@ def making(dest: Path, lock_timeout: float, progress: Progress = silent) -> Iter
 
 def publish(partial: Path, dest: Path, record: _record.Record) -> None:
     """Give the finished file its name, with the record beside it; on disk for good when this returns."""
-    handle = os.open(partial, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(partial)
     # Without its record the artefact counts as unknown, so a kill between the two steps costs a run, not the truth.
     _record.record_path(dest).unlink(missing_ok=True)
     partial.replace(dest)
     _record.write(dest, record)
-    folder = os.open(dest.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(dest.parent)

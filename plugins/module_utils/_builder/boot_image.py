@@ -60,7 +60,7 @@ class BootImage:
         known = _record.read(dest, self._progress)
         before = {"path": str(dest), **_state(known)} if dest.exists() else {}
         if known and self._is_current(known, observed):
-            return Plan((), before, before, self._result(observed, known))
+            return Plan((), before, before, self._result(observed, known), artefact=dest)
         after = {"path": str(dest), "source_digest": source.digest, "options": options, **self._preview(source)}
         actions = [f"convert for {self._options.provider}", f"{'replace' if before else 'create'} {dest}"]
         if not isinstance(source, FileSource):

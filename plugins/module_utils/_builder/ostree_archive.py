@@ -63,7 +63,7 @@ class OstreeArchive:
         known = _record.read(dest, self._progress)
         before = {"path": str(dest), **_state(known)} if dest.exists() else {}
         if known and self._is_current(known, observed):
-            return Plan((), before, before, self._result(observed, known))
+            return Plan((), before, before, self._result(observed, known), artefact=dest)
         after = {"path": str(dest), "source_digest": source.digest, "options": options}
         actions = (
             f"fetch {source.image.reference}",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .._errors import OcneError
-from .._files import locked, partial_path
+from .._files import exchange, locked, partial_path, remove, sync, sync_all
 from .._imagebuild.progress import Progress, silent
 from .oci_layout import REF_NAME
 from .reference import Reference
@@ -81,30 +80,37 @@ def writing(destination: Reference, lock_timeout: float, progress: Progress = si
         # Blobs go where they stay, so that what is there is not copied again; skopeo renames each into its place.
         options = [f"--dest-shared-blob-dir={path / 'blobs'}"] if destination.transport == "oci" else []
         try:
-            yield Staged(destination.with_path(partial), options, lambda: _remove(partial))
+            yield Staged(destination.with_path(partial), options, lambda: remove(partial))
             publish(partial, path)
         except BaseException:
             if not existed:
-                _remove(path)  # blobs of a layout that never came to be
+                remove(path)  # blobs of a layout that never came to be
             raise
         finally:
-            _remove(partial)
+            remove(partial)
 
 
 def _publish_file(partial: Path, path: Path) -> None:
-    _sync(partial)
+    sync(partial)
     partial.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _publish_folder(partial: Path, path: Path) -> None:
+    """Where something is there, it becomes the partial folder, which is removed in the end."""
+    sync_all(partial)
     old = path.with_name(f".{path.name}.old")
-    _remove(old)  # a killed run left it
-    if path.exists():
-        path.rename(old)
-    partial.rename(path)
-    _sync(path.parent)
-    _remove(old)
+    remove(old)  # a killed run left it
+    if not path.exists():
+        partial.rename(path)
+    else:
+        try:
+            exchange(partial, path)
+        except OSError:  # the filesystem cannot: for a moment there is nothing
+            path.rename(old)
+            partial.rename(path)
+    sync(path.parent)
+    remove(old)
 
 
 def _publish_layout(partial: Path, path: Path) -> None:
@@ -112,7 +118,9 @@ def _publish_layout(partial: Path, path: Path) -> None:
     (entry,) = _read_index(partial)
     name = _name(entry)
     index = {"schemaVersion": 2, "manifests": [*(other for other in _read_index(path) if _name(other) != name), entry]}
-    shutil.copyfile(partial / "oci-layout", path / "oci-layout")
+    sync_all(path / "blobs")
+    if not (path / "oci-layout").exists():
+        _publish_file(partial / "oci-layout", path / "oci-layout")
     written = partial / "index.json"
     written.write_text(json.dumps(index), "utf-8")
     _publish_file(written, path / "index.json")
@@ -138,18 +146,3 @@ def _is_image_folder(path: Path) -> bool:
         with version.open("rb") as file:
             return file.read(len(_DIR_VERSION)) == _DIR_VERSION
     return (path / "index.json").is_file() or {entry.name for entry in path.iterdir()} == {"blobs"}
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 
-from .._files import locked
+from .._files import locked, sync_all
 from .._imagebuild.progress import Progress, silent
 from .manifest import check_architecture, digest_of, instance, is_index, layer_sizes, parse
 from .reference import Reference
@@ -66,17 +66,27 @@ def fetch(skopeo: Skopeo, image: Resolved, cache: Path, progress: Progress = sil
     with locked(layout, FETCH_TIMEOUT, progress):
         if complete.exists() and not again:
             return layout
-        shutil.rmtree(layout, ignore_errors=True)
+
+        def clear() -> None:
+            """What a skopeo that was ended has left."""
+            shutil.rmtree(layout, ignore_errors=True)
+
         activity, total = f"fetching {image.reference.short}", _missing(skopeo, image, cache)
         progress(activity, 0, total)
-        skopeo.copy(
-            image.reference,
-            _in_layout(layout),
-            _copy_options(cache),
-            image.architecture,
-            watch=lambda count: progress(activity, min(count, total or count), total),
-        )
-        complete.touch()
+        try:
+            skopeo.copy(
+                image.reference,
+                _in_layout(layout),
+                _copy_options(cache),
+                image.architecture,
+                before_try=clear,
+                watch=lambda count: progress(activity, min(count, total or count), total),
+            )
+            sync_all(layout)
+            complete.touch()
+        except BaseException:
+            clear()
+            raise
     return layout
 
 

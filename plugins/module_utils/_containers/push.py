@@ -57,7 +57,7 @@ class Push:
         there = self._look_at_destination(by_digest)
         before = _state(there, by_digest)
         if there and _same(there, wanted, by_digest):
-            return Plan((), before, before, self._result(there.digest, copied=False), source)
+            return Plan((), before, before, self._result(there.digest, copied=False), source, self._dest.path)
         action = f"copy {source.reference} to {self._dest}"
         result = {"dest": str(self._dest), "copied": False, **({"digest": source.digest} if by_digest else {})}
         return Plan((action,), before, _state(wanted, by_digest), result, source)

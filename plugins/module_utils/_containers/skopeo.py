@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -22,7 +23,7 @@ from .._errors import OcneError
 from .access import Access, authfile
 from .failures import End, SkopeoFailed, explain
 from .reference import Reference
-from .watching import run_watched
+from .watching import Hangs, run_watched
 
 #: An architecture's own manifest, image indexes and manifest lists; nothing larger is one.
 OUTPUT_LIMIT = 8 << 20
@@ -105,18 +106,23 @@ class Skopeo:
 
     def _run_once(self, arguments: Sequence[str], ends: Sequence[End], what: str, watch: Callable[[int], None]) -> bytes:
         with _connection(ends) as connection:
-            process = run_watched(
-                [self._program, *arguments, *connection.options, *(str(reference) for reference, _access in ends)],
-                watch,
-                stdin=subprocess.DEVNULL,
-                env=connection.environment,
-                pass_fds=connection.files,
-            )
+            command = [self._program, *arguments, *connection.options, *(str(reference) for reference, _access in ends)]
+            try:
+                process = run_watched(command, watch, stdin=subprocess.DEVNULL, env=connection.environment, pass_fds=connection.files)
+            except Hangs as hangs:
+                raise explain(what, str(hangs), ends) from hangs
         if process.returncode != 0:
-            raise explain(what, process.stderr.decode(errors="replace"), ends)
+            raise explain(what, process.stderr.decode(errors="replace") or _ended(process.returncode), ends)
         if len(process.stdout) > OUTPUT_LIMIT:
             raise OcneError(f"Could not {what}: it is larger than {OUTPUT_LIMIT} bytes, no image metadata is.")
         return process.stdout
+
+
+def _ended(status: int) -> str:
+    """Why a program ended that said nothing."""
+    if status >= 0:
+        return ""
+    return f"skopeo was ended by {signal.Signals(-status).name}, by a user, or by the system because memory ran out"
 
 
 def platform_options(architecture: str) -> tuple[str, ...]:

@@ -7,17 +7,28 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 #: Seconds between two looks.
 _INTERVAL = 0.5
+#: Seconds without a byte read or written after which a program hangs. A registry may take minutes to take over a large layer.
+PATIENCE = 300.0
+
+
+class Hangs(Exception):
+    """The program did nothing for so long that it was ended."""
 
 
 def run_watched(command: Sequence[str], watch: Callable[[int], None], **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """subprocess.run(command, capture_output=True, **options), which calls watch with the number of bytes read so far."""
+    """subprocess.run(command, capture_output=True, **options), which calls watch with the number of bytes read so far.
+
+    :raises Hangs: it has done nothing for PATIENCE.
+    """
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        moved, since = _moved(process.pid), time.monotonic()
         try:
             while True:
                 try:
@@ -25,6 +36,11 @@ def run_watched(command: Sequence[str], watch: Callable[[int], None], **options:
                     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
                 except subprocess.TimeoutExpired:
                     watch(bytes_read(process.pid))
+                    before, moved = moved, _moved(process.pid)
+                    if moved is None or moved != before:
+                        since = time.monotonic()
+                    elif time.monotonic() - since > PATIENCE:
+                        raise Hangs(f"timeout: nothing was read or written for {PATIENCE:.0f} s") from None
         except BaseException:
             process.kill()
             raise
@@ -37,3 +53,18 @@ def bytes_read(pid: int) -> int:
         return next(int(line.partition(":")[2]) for line in lines if line.startswith("rchar:"))
     except (OSError, ValueError, StopIteration):
         return 0
+
+
+def _moved(pid: int) -> Optional[list[str]]:
+    """What tells that a process, or one below it, has read or written since; None where the system does not tell."""
+    try:
+        return [Path(f"/proc/{each}/io").read_text() for each in _family(pid)]
+    except OSError:
+        return None
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for children in sorted(Path(f"/proc/{pid}/task").glob("*/children")):
+        for child in children.read_text().split():
+            yield from _family(int(child))

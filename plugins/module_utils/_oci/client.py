@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,7 @@ class Clients:
         elif not identity.config.get("region"):
             raise OcneError("The region is not known.", "Set region, OCI_REGION, or endpoints for every service.")
         client = getattr(sdk(module), name)(dict(identity.config), **options)
+        client.base_client.session.hooks["response"].append(_must_be_json)
         if self._params["cert_bundle"]:
             _trust(client.base_client.session, self._params["cert_bundle"])
         return client
@@ -89,6 +91,17 @@ class Clients:
             retry_max_wait_between_calls_seconds=self.retry.longest_pause,
             backoff_type=retry.BACKOFF_EQUAL_JITTER_VALUE,
         ).get_retry_strategy()
+
+
+def _must_be_json(response: Any, *_args: Any, **_options: Any) -> None:
+    """Of no call here, an answer has another body. A proxy's page would be taken for a list or an image without any properties."""
+    if response.ok and response.content:
+        try:
+            json.loads(response.content)
+        except ValueError as error:
+            kind = response.headers.get("content-type", "no type")
+            text = f"what answered is not the service: {len(response.content)} bytes of {kind} instead of JSON"
+            raise sdk("_vendor.requests").exceptions.ConnectionError(text) from error
 
 
 def _trust(session: Any, bundle: str) -> None:

@@ -113,12 +113,13 @@ class Place:
         try:
             with doing(f"look at {self}"):
                 headers = self._client.head_object(*self._object).headers
+                etag = _etag(headers)
         except OciError as error:
             if error.status == 404:
                 return None
             raise
         metadata = {key.lower()[len(_META_PREFIX) :]: value for key, value in headers.items() if key.lower().startswith(_META_PREFIX)}
-        return StoredObject(headers.get("etag", ""), int(headers.get("content-length", 0)), headers.get("opc-multipart-md5", ""), metadata)
+        return StoredObject(etag, int(headers.get("content-length", 0)), headers.get("opc-multipart-md5", ""), metadata)
 
     def delete(self, etag: str) -> bool:
         """Remove the object if it is still this one; whether it was."""
@@ -148,10 +149,11 @@ class Place:
         """
         with doing(f"upload part {number} of {self}"):
             headers = self._client.upload_part(*self._object, upload_id, number, body, content_md5=md5).headers
+            etag = _etag(headers)
         received = headers.get("opc-content-md5", md5)
         if received != md5:
             raise OcneError(f"Part {number} of {self} arrived damaged: its MD5 is {received}, not {md5}.", "Run again.")
-        return str(headers["etag"])
+        return etag
 
     def parts(self, upload_id: str) -> dict[int, Any] | None:
         """The parts that the service has, by number; None where there is no such upload (any more)."""
@@ -229,3 +231,10 @@ class Place:
         except OciError as error:
             if error.status != 404:
                 raise
+
+
+def _etag(headers: Mapping[str, str]) -> str:
+    etag = headers.get("etag")
+    if not etag:
+        raise ConnectionError("what answered is not the service: it named no ETag")
+    return etag

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from tests.cluster.builder_cluster.conftest import LARGER, WHOLE, ClusterConverter, reached
-from tests.support import counting_relay, module_call
+from tests.support import module_call, relay
 from tests.support.build_cluster import is_building
 from tests.support.nginx_image import write_nginx_image
 from tests.support.ostree_image import CHUNKED
@@ -54,7 +54,7 @@ def test_the_result_crosses_the_api_server_once(convert: ClusterConverter, pod_r
     config = yaml.safe_load(convert.cluster.kubeconfig.read_text())
     (cluster,) = (each["cluster"] for each in config["clusters"])
     api = urlsplit(cluster["server"])
-    with counting_relay.relay((str(api.hostname), int(api.port or 443))) as counting:
+    with relay.relay((str(api.hostname), int(api.port or 443))) as counting:
         cluster["server"] = f"https://127.0.0.1:{counting.port}"
         kubeconfig = convert.home / "counted"
         kubeconfig.write_text(yaml.safe_dump(config))

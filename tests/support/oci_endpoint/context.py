@@ -45,6 +45,8 @@ class Settings:
     """Kinds of principals (session, instance, resource, workload) that must import through a pre-authenticated request."""
     clock_skew: float = 300.0
     """A date further away than this is refused with 401."""
+    clock_ahead: float = 0.0
+    """Seconds by which the service's clock is ahead of this machine's."""
 
     def update(self, values: dict[str, Any]) -> None:
         """:raises ValueError: an unknown name or a value of another type."""

@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not route.streams:
                 request.content = request.body.read()
             if route.signing is not Signing.NONE:
-                request.principal = authenticate(request, route.signing, self.server.keys, self.server.context.settings.clock_skew)
+                request.principal = authenticate(request, route.signing, self.server.keys, self.server.context.settings)
             return route.handler(request)
         except ServiceError as error:
             request.note = request.note or f"{error.code}: {error.message}"

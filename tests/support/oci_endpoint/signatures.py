@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from .context import now
+from .context import Settings, now
 from .messages import Principal, Request, ServiceError
 from .router import Signing
 
@@ -36,7 +36,7 @@ class Refused(Exception):
     """Why a signature is not accepted."""
 
 
-def authenticate(request: Request, signing: Signing, keys: KeyLookup, skew: float) -> Principal:
+def authenticate(request: Request, signing: Signing, keys: KeyLookup, settings: Settings) -> Principal:
     """Who signed the request.
 
     `request.content` must hold the body already where the signing covers it.
@@ -45,7 +45,7 @@ def authenticate(request: Request, signing: Signing, keys: KeyLookup, skew: floa
     :raises ServiceError: 401 NotAuthenticated.
     """
     try:
-        return _verify(request, signing, keys, skew)
+        return _verify(request, signing, keys, settings)
     except Refused as refusal:
         request.note = f"signature refused: {refusal}"
         message = "The required information to complete authentication was not provided or was incorrect."
@@ -66,7 +66,7 @@ def signing_string(request: Request, names: list[str]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _verify(request: Request, signing: Signing, keys: KeyLookup, skew: float) -> Principal:
+def _verify(request: Request, signing: Signing, keys: KeyLookup, settings: Settings) -> Principal:
     scheme, _separator, rest = (request.headers.get("authorization") or "").partition(" ")
     if scheme.lower() != "signature":
         raise Refused("no Authorization header of scheme Signature")
@@ -87,7 +87,7 @@ def _verify(request: Request, signing: Signing, keys: KeyLookup, skew: float) ->
     except (binascii.Error, InvalidSignature) as error:
         raise Refused("the signature does not match") from error
     # the date is only trusted, and complained about, once it is known to be the signer's
-    _check_date(request, names, skew)
+    _check_date(request, names, settings)
     if signing is not Signing.HEADERS and request.method in ("POST", "PUT", "PATCH"):
         _check_body(request)
     return principal
@@ -106,7 +106,7 @@ def _require_headers(request: Request, signing: Signing, names: list[str]) -> No
         raise Refused(f"not signed: {', '.join(missing)}")
 
 
-def _check_date(request: Request, names: list[str], skew: float) -> None:
+def _check_date(request: Request, names: list[str], settings: Settings) -> None:
     text = request.headers.get("x-date" if "x-date" in names else "date") or ""
     try:
         sent = parsedate_to_datetime(text)
@@ -114,8 +114,8 @@ def _check_date(request: Request, names: list[str], skew: float) -> None:
         raise Refused(f"the date {text!r} cannot be parsed") from error
     if sent.tzinfo is None:
         sent = sent.replace(tzinfo=datetime.timezone.utc)
-    here = now()
-    allowed = datetime.timedelta(seconds=skew)
+    here = now() + datetime.timedelta(seconds=settings.clock_ahead)
+    allowed = datetime.timedelta(seconds=settings.clock_skew)
     if abs(here - sent) <= allowed:
         return
     request.note = "signature refused: clock skew"

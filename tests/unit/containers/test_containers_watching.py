@@ -53,6 +53,27 @@ def test_what_ends_the_watching_ends_the_program(monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - began < 30
 
 
+def test_a_program_that_does_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_INTERVAL", 0.05)
+    monkeypatch.setattr(watching, "PATIENCE", 0.5)
+    with pytest.raises(watching.Hangs, match="nothing was read or written"):
+        run_watched(["sleep", "600"], lambda _count: None)
+
+
+def test_what_a_child_reads_is_seen() -> None:
+    """skopeo has itself run again in a user namespace, and waits for that."""
+    command = [sys.executable, "-c", "import os; os.write(1, b'x'); os.read(0, 1); os.write(1, b'x'); os.read(0, 1)"]
+    with subprocess.Popen(["sh", "-c", '"$0" "$@"; exit 3', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        process.stdout.read(1)
+        before = watching._moved(process.pid)
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        process.stdout.read(1)
+        assert before and len(before) == 2
+        assert before != watching._moved(process.pid)
+
+
 def test_a_process_that_is_gone_has_read_nothing() -> None:
     process = subprocess.Popen(["true"])
     process.wait()

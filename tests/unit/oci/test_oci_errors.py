@@ -12,6 +12,7 @@ from typing import Any
 import oci
 import pytest
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
+from ansible_collections.ocne.images.plugins.module_utils._oci.client import _must_be_json
 from ansible_collections.ocne.images.plugins.module_utils._oci.images import refuses_object
 from ansible_collections.ocne.images.plugins.module_utils._oci.sdk import OciError, doing, sdk, without_secrets
 
@@ -88,3 +89,20 @@ def test_missing_sdk_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", no_module)
     with pytest.raises(OcneError, match=r"pip install oci"):
         sdk()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "accepted"), [(200, b"<html>", False), (200, b"[]", True), (200, b"", True), (503, b"<html>", True)]
+)
+def test_a_page_in_the_place_of_an_answer_is_none(status: int, content: bytes, accepted: bool) -> None:
+    """What has the status of an error, the SDK makes one of."""
+    response = sdk("_vendor.requests").Response()
+    response.status_code, response._content = status, content
+    if accepted:
+        _must_be_json(response)
+        return
+    with pytest.raises(OciError, match="what answered is not the service: 6 bytes"), doing("import image ock"):
+        try:
+            _must_be_json(response)
+        except sdk("_vendor.requests").exceptions.RequestException as error:
+            raise oci.exceptions.RequestException(error) from error  # as the SDK does

@@ -85,3 +85,10 @@ def test_ours_are_told_by_their_metadata() -> None:
     assert ours is not None and ours.is_ours
     assert ours.holds({"ocne-content-digest": "sha256:1"})
     assert not ours.holds({"ocne-content-digest": "sha256:1", "ocne-metadata-digest": "sha256:2"})
+
+
+def test_who_names_no_etag_is_not_the_service() -> None:
+    place = _place(_Service(content_length="5"))
+    for call in (place.head, lambda: place.put_part("upload", 1, b"part", "mine==")):
+        with pytest.raises(OcneError, match="no answer from the service \\(what answered is not the service"):
+            call()
