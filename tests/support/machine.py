@@ -31,6 +31,7 @@ PACKAGES = {
     "sample disks": ("dosfstools", "fdisk", "mtools", "ostree", "qemu-utils", "xfsprogs"),
     "the disk engine": ("fdisk", "grub-common", "qemu-utils", "xfsprogs"),
     "container images": ("skopeo", "zstd"),
+    "faults at system calls": ("e2fsprogs", "strace", "xfsprogs"),
     "a registry": ("apache2-utils", "docker-registry", "openssl"),
     "the engine guestfs": ("libguestfs-tools", "libguestfs-xfs"),
     "archive containers": ("containernetworking-plugins", "curl", "gnupg", "iptables", "nftables", "nginx-light", "ostree", "podman"),

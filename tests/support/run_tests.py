@@ -63,6 +63,7 @@ TIERS = {
             "a host with systemd",
             "the engine guestfs",
             "the disk engine",
+            "faults at system calls",
         ),
         spread=("-n2", "--dist=loadfile"),  # what a file's tests share is made once
         as_root=True,
