@@ -271,10 +271,10 @@ from ansible_collections.ocne.images.plugins.module_utils._oci.present import Pr
 
 
 def _step(params: dict[str, Any], progress: Progress) -> Union[Present, Absent]:
-    if params["state"] == "absent":
-        return Absent(params, progress)
-    src = _platform.boot_image_path(params["src"], params["kubernetes_version"], params["architecture"])
-    return Present({**params, "src": src}, progress)
+    absent = params["state"] == "absent"
+    if params["src"] or not absent:
+        params = {**params, "src": _platform.boot_image_path(params["src"], params["kubernetes_version"], params["architecture"])}
+    return Absent(params, progress) if absent else Present(params, progress)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from . import capabilities, images
 from .artefact import open_source
 from .client import Clients
 from .compartments import compartment_id
-from .importing import journal_of, place_of
+from .importing import journal_of, only_run, place_of
 from .journal import Journal
 from .objects import CONTENT_KEY, Place, StoredObject
 from .present import object_result
@@ -32,12 +32,18 @@ class _Observed:
     """What is to go.
 
     :param place: where the object is; None where the options name none.
+    :param journal: of that place.
     """
 
     images: tuple[Any, ...]
     place: Optional[Place]
     stored: Optional[StoredObject]
     journal: Optional[Journal]
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to remove."""
+        return bool(self.images or self.stored or (self.journal and self.journal.begun))
 
 
 class Absent:
@@ -55,13 +61,20 @@ class Absent:
         actions = [f"delete image {image.id} ({image.display_name})" for image in seen.images]
         if seen.stored:
             actions.append(f"remove {seen.place}")
-        if seen.journal:
+        if seen.journal and seen.journal.begun:
             actions.append(f"remove what an interrupted run left of {seen.place}")
         before = {"images": [_state(image) for image in seen.images], "object": seen.place.name if seen.place and seen.stored else None}
         return Plan(tuple(actions), before, {"images": [], "object": None}, _result(seen), seen)
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         seen: _Observed = plan.context
+        if not (seen.place and seen.journal):
+            return self._remove(seen)
+        with only_run(seen.journal, seen.place, self._params["wait_timeout"], self._progress):
+            return self._remove(self._observe())  # what another run was at work on is not what an interrupted one has left
+
+    def _remove(self, seen: _Observed) -> Mapping[str, Any]:
+        changed = seen.anything
         deadline = Deadline(self._params["wait_timeout"])
         for image in seen.images:
             if image.lifecycle_state in images.COMING:
@@ -71,13 +84,13 @@ class Absent:
                 capabilities.delete_schemas(self._clients, image.compartment_id, image.id)
         if seen.place and seen.stored:
             seen.place.delete(seen.stored.etag)
-        if seen.place and seen.journal:
+        if seen.place and seen.journal and seen.journal.begun:
             self._remove_leftovers(seen.place, seen.journal)
         if self._params["wait"]:
             self._progress("waiting for the end of the removal", 0, None)
             for image in seen.images:
                 images.await_deleted(self._clients, image.id, deadline)
-        return _result(seen)
+        return {"changed": changed, **_result(seen)}
 
     def _observe(self) -> _Observed:
         params = self._params
@@ -92,8 +105,7 @@ class Absent:
         if stored and not (stored.is_ours and (params["object_name"] or stored.metadata[CONTENT_KEY] in contents)):
             stored = None
         journal = journal_of(place, Path(params["journal_dir"]))
-        begun = journal.upload_id or journal.preauthenticated_requests
-        return _Observed(tuple(found), place, stored, journal if begun else None)
+        return _Observed(tuple(found), place, stored, journal)
 
     def _images(self, compartment: str, content: str) -> list[Any]:
         params = self._params

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from .. import _platform
 from .._errors import OcneError
+from .._files import locked
 from .._imagebuild.disk.qcow2_extents import inspect_header
 from .._imagebuild.errors import BuildError
 from .._imagebuild.progress import Progress, silent
@@ -107,6 +109,21 @@ def place_of(clients: Clients, params: Mapping[str, Any]) -> Place:
 def journal_of(place: Place, folder: Path) -> Journal:
     """:param folder: of the journals."""
     return read_journal(journal_path(folder, place.endpoint, place.namespace, place.bucket, place.name))
+
+
+@contextmanager
+def only_run(journal: Journal, place: Place, timeout: float, progress: Progress = silent) -> Iterator[None]:
+    """Be the only run on this host that has the place in hand.
+
+    :param timeout: seconds to wait for another one.
+    """
+    journal.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(journal.path, timeout, progress))
+        except OcneError as error:
+            raise OcneError(f"The {place} is in the hand of another run. {error.message}", error.hint) from error
+        yield
 
 
 def observe(clients: Clients, compartment: str, place: Place, journals: Path, want: Wanted) -> Observed:

@@ -59,6 +59,11 @@ class Journal:
     parts: list[Part] = field(default_factory=list)
     preauthenticated_requests: list[str] = field(default_factory=list)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is something that a run has begun and not ended."""
+        return bool(self.upload_id or self.preauthenticated_requests)
+
     def begin(self, packaging: Mapping[str, Any], upload_id: str) -> None:
         """Note a multipart upload; what was noted of another is forgotten."""
         self.packaging, self.upload_id, self.parts = dict(packaging), upload_id, []
@@ -87,7 +92,7 @@ class Journal:
 
     def _rewrite(self) -> None:
         """The whole journal, whole or not at all; no file where there is nothing to note."""
-        if not self.upload_id and not self.preauthenticated_requests:
+        if not self.begun:
             self.path.unlink(missing_ok=True)
             return
         header = {

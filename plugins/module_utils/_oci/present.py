@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from .._errors import OcneError
-from .._files import in_use, locked
+from .._files import in_use
 from .._imagebuild.progress import Progress, silent
 from .._module import Plan
 from .._shield import uninterrupted
@@ -21,7 +21,7 @@ from . import capabilities, images
 from .artefact import Artefact
 from .client import Clients
 from .compartments import compartment_id
-from .importing import Decision, Observed, Wanted, actions, decide, difference, must_be_ours, observe, place_of, wanted
+from .importing import Decision, Observed, Wanted, actions, decide, difference, must_be_ours, observe, only_run, place_of, wanted
 from .objects import CONTENT_KEY, Place, StoredObject
 from .sdk import OciError, sdk
 from .undo import Undo
@@ -53,23 +53,12 @@ class Present:
 
     def apply(self, plan: Plan) -> Mapping[str, Any]:
         want, place, planned = plan.context
-        with in_use(want.source.path), self._only_run(planned.journal.path, place):
+        with in_use(want.source.path), only_run(planned.journal, place, self._params["wait_timeout"], self._progress):
             # What another run has done while this one waited is not done again.
             seen = observe(self._clients, planned.compartment, place, self._journals, want)
             run = _Run(self._clients, self._params, self._progress, want, place, seen)
             run.carry_out(decide(seen, want))
         return {"changed": run.changed, **_result(run.image, want, place, run.stored, run.uploaded)}
-
-    @contextmanager
-    def _only_run(self, journal: Path, place: Place) -> Iterator[None]:
-        """Be the only run on this host that has the place in hand."""
-        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(journal, self._params["wait_timeout"], self._progress))
-            except OcneError as error:
-                raise OcneError(f"The {place} is in the hand of another run. {error.message}", error.hint) from error
-            yield
 
 
 class _Run:

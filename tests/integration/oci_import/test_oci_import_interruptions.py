@@ -177,6 +177,17 @@ def test_absent_removes_what_a_killed_run_left(importer: Importer) -> None:
     assert not importer(state="absent")["changed"]
 
 
+def test_absent_leaves_a_run_alone_that_uploads(importer: Importer) -> None:
+    _slow_parts_after(importer, 2)
+    process = importer.start()
+    wait_until(lambda: len(importer.puts()) == 2, process)
+    assert "is in the hand of another run" in importer.message(state="absent", wait_timeout=1)
+    assert importer.endpoint.uploads(BUCKET)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=50)
+    assert importer.nothing_is_left()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_in_mid_upload_leaves_nothing(importer: Importer, number: int) -> None:
     began = time.monotonic()

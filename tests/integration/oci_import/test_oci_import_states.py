@@ -251,6 +251,15 @@ def test_absent_by_content_removes_the_object_too(importer: Importer, other_disk
     assert importer.objects() == []
 
 
+def test_absent_by_the_folder_that_the_image_is_in(importer: Importer, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(importer.params["src"], folder / "boot.qcow2-1.33-amd64.oci")
+    importer(src=str(folder))
+    assert importer(state="absent", src=str(folder))["changed"]
+    assert not importer.images()
+
+
 def test_absent_leaves_an_object_that_is_not_ours(importer: Importer) -> None:
     importer(keep_object=True)
     stored = importer.endpoint.buckets.by_name[BUCKET].objects["ocne_boot.qcow2"]
