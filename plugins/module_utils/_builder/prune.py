@@ -37,9 +37,12 @@ class Made:
 
 
 def superseded(artefacts: Iterable[Made], keep: int, exclude: Collection[Path]) -> list[Made]:
-    """All but the newest of each kind, the oldest last, without those that are excluded, which are counted."""
+    """All but the newest of each kind, the oldest last, without those that are excluded, which are counted.
+
+    :param exclude: resolved paths: the same file may be named in several ways.
+    """
     newest_first = sorted(artefacts, key=lambda made: (made.record.artefact.mtime_ns, made.path), reverse=True)
-    return [made for made in _retention.superseded(newest_first, keep, lambda made: made.kind) if made.path not in exclude]
+    return [made for made in _retention.superseded(newest_first, keep, lambda made: made.kind) if made.path.resolve() not in exclude]
 
 
 class Prune:
@@ -48,7 +51,7 @@ class Prune:
     def __init__(self, params: Mapping[str, Any], progress: Progress = silent) -> None:
         self._folder = Path(params["path"]).expanduser().absolute()
         self._keep = params["keep"]
-        self._exclude = {Path(path).expanduser().absolute() for path in params["exclude"]}
+        self._exclude = {Path(path).expanduser().resolve() for path in params["exclude"]}
         self._progress = progress
         if self._keep < 1:
             raise OcneError(f"keep is {self._keep}.", "Give how many artefacts of each kind are to stay, at least 1.")

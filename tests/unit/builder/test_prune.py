@@ -64,6 +64,16 @@ def test_what_is_excluded_stays_and_counts(tmp_path: Path) -> None:
     assert names(tmp_path) == ["1.31", "1.33"]
 
 
+def test_what_is_excluded_by_another_name_of_its_folder_stays(tmp_path: Path) -> None:
+    folder, link = tmp_path / "images", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    kept = [make(folder, name, made_at) for made_at, name in enumerate(["1.30", "1.31"])]
+    make(folder, "1.33", 3)
+    assert not prune(folder, exclude=(link / kept[0].name, folder / ".." / "images" / kept[1].name))["removed"]
+    assert not prune(link, exclude=tuple(kept))["removed"]
+
+
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     make(tmp_path, "new", 2)
     changed = make(tmp_path, "changed by hand", 1)
