@@ -41,6 +41,7 @@ PACKAGES = {
     "a cluster": ("iptables", "mmdebstrap", "zstd"),
     "a container engine": ("docker.io",),
     "a Go toolchain": ("golang-go",),
+    "the crate ostree-ext": ("cargo", "gcc", "libc6-dev", "libostree-dev", "libssl-dev", "libzstd-dev", "ostree", "pkg-config"),
     "Go programs with C": ("gcc", "libblkid-dev", "libc6-dev"),
     "virtual machines": ("fdisk", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "mmdebstrap", "mtools", *_QEMU),
     "linting of shell scripts": ("shellcheck",),
@@ -203,6 +204,14 @@ def tests_venv() -> Path:
         controller(CORES[-1]),
         ["-r", str(ROOT / "requirements.txt"), "-r", str(ROOT / "tests/requirements.txt")],
     )
+
+
+def go_on_in(venv: Path, module: str, arguments: Sequence[str]) -> None:
+    """Go on in that virtual environment, with its commands in PATH: begin anew as this module, unless this process runs there."""
+    os.environ["PATH"] = os.pathsep.join([str(venv / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
+    if Path(sys.prefix).resolve() != venv.resolve():
+        python = str(venv / "bin/python")
+        os.execv(python, [python, "-B", "-m", module, *arguments])
 
 
 def core_venv(core: str) -> Path:

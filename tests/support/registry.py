@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -93,6 +94,10 @@ class Registry:
     def request_count(self, text: str = "") -> int:
         """How many requests whose log line has this text were made so far, e.g. 'GET /v2/ock/blobs/'."""
         return sum(text in line for line in self.requests.read_text().splitlines() if "/v2/" in line)
+
+    def blob_bytes(self) -> int:
+        """Bytes of blobs that were handed out so far."""
+        return sum(map(int, re.findall(r"GET /v2/\S+/blobs/.*? 200 (\d+)", self.requests.read_text())))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.benchmarks.bench_upload import OURS
+from tests.benchmarks.upload import OURS
 from tests.support.command import ROOT
 from tests.support.oci_endpoint import Endpoint
 from tests.support.oci_http import Client
