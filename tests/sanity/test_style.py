@@ -48,7 +48,7 @@ def test_types_of_the_plugins(collections: Path) -> None:
 
 
 def test_types_of_the_tests(collections: Path, tree: Path) -> None:
-    _check_types(collections, tree, "tests/support", "tests/sanity", "tests/benchmarks")
+    _check_types(collections, tree, "tests/support", "tests/sanity", "tests/benchmarks", "tests/mutation")
 
 
 def test_yamllint_finds_nothing(tree: Path) -> None:
