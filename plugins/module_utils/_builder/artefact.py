@@ -45,7 +45,8 @@ def making(dest: Path, lock_timeout: float, progress: Progress = silent) -> Iter
             yield partial
         except BuildError as error:
             # The temporary name means nothing to the user.
-            raise OcneError(f"Could not make {dest}: {error.message.replace(f'{partial}: ', '')}", error.hint) from error
+            message = error.message.replace(f"{partial}: ", "").replace(f"{partial}, ", "")
+            raise OcneError(f"Could not make {dest}: {message}", error.hint) from error
         finally:
             partial.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar, Union
@@ -16,6 +17,8 @@ from .._containers.fetch import Resolved, fetch, resolve
 from .._containers.reference import is_file_path, parse_reference
 from .._containers.skopeo import Skopeo
 from .._errors import OcneError
+from .._imagebuild.disk.device import HostFile
+from .._imagebuild.disk.qcow2_header import read_header
 from .._imagebuild.errors import BuildError
 from .._imagebuild.layout import DamagedBlob, Image, read_image
 from .._imagebuild.progress import Progress, silent
@@ -53,14 +56,19 @@ Source = Union[FileSource, ImageSource]
 def find(text: str, architecture: str, access: Access, progress: Progress = silent) -> Source:
     """Look where the source is; moves a few kilobytes.
 
-    :param text: a reference, or a path beginning with '/', './', '../' or '~'.
-    :raises OcneError: it is not there.
+    :param text: a reference, or a path beginning with '/', './', '../' or '~', of a qcow2 file.
+    :raises OcneError: it is not there, or by its header no qcow2 file that could be taken, however long reading it would take.
     """
     if not is_file_path(text):
         return find_image(text, architecture, access)
     path = Path(text).expanduser().resolve()
     if not path.is_file():
         raise OcneError(f"Source {path} is no file.", "Give a file of this host, or a reference such as docker://host/name:tag.")
+    try:
+        with closing(HostFile(path, writable=False)) as file:
+            read_header(file)
+    except BuildError as error:
+        raise OcneError(error.message, error.hint) from error
     return FileSource(path, f"sha256:{known_sha256(path, progress)}")
 
 

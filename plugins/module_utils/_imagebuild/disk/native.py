@@ -75,6 +75,8 @@ class NativeFilesystem:
             raise IsADirectoryError(path)
         if inode.type != stat.S_IFREG:
             raise BuildError(f"{self._tree.volume.geometry.name}: {path} is no regular file.")
+        if inode.disk.size > limit:
+            raise BuildError(f"{path} on partition {self.partition.label} has {inode.disk.size} bytes, more than the limit of {limit}.")
         return inode.read(limit)
 
     def resolve(self, path: str) -> str:
