@@ -179,19 +179,18 @@ def _watched(step: Step) -> Iterator[set[str]]:
         reader.join()
 
 
-def campaign(folder: Path, rounds: int, seed: int, only: Sequence[str] = ()) -> Iterator[Outcome]:
+def campaign(folder: Path, rounds: int, seed: int, only: Sequence[str] = (), share: tuple[int, int] = (0, 1)) -> Iterator[Outcome]:
     """So many injections of every fault into each step it is for.
 
     :param only: parts of names of faults and steps, of which one has to fit.
+    :param share: which of how many shares of all that.
     """
     with site(folder) as place:
         running = Campaign(place)
-        for number in range(rounds):
-            for fault in FAULTS:
-                for name in fault.steps:
-                    if only and not any(each in f"{fault.name}:{name}" for each in only):
-                        continue
-                    yield inject_once(running, fault, name, f"{seed}:{number}")
+        cases = [(number, fault, name) for number in range(rounds) for fault in FAULTS for name in fault.steps]
+        for number, fault, name in cases[share[0] :: share[1]]:
+            if not only or any(each in f"{fault.name}:{name}" for each in only):
+                yield inject_once(running, fault, name, f"{seed}:{number}")
 
 
 def inject_once(running: Campaign, fault: Fault, name: str, seed: str) -> Outcome:
