@@ -9,6 +9,7 @@ python -m tests.integration.disk damage COUNT     damaged disks: a refusal, or a
 python -m tests.integration.disk log COUNT        logs that end at many places of their ring
 python -m tests.integration.disk mutants          broken editors: each one has to be caught
 python -m tests.integration.disk parsers COUNT    hostile input for all other parsers: a refusal, or a result that keeps its promises
+python -m tests.integration.disk bombs            small images that unpack to 40 GiB, or to 10 million files: refusals
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def main() -> int:
     parsers.add_argument("count", type=int, help="for each family of tests/support/parser_fuzz.py")
     parsers.add_argument("--seed", type=int, default=0, help="the first one")
     parsers.add_argument("--only", default="", help="families whose name contains this")
+    proofs.add_parser("bombs")
     given = vars(parser.parse_args())
     if os.geteuid():
         parser.error("this needs root, for loop devices and mounts")

@@ -84,7 +84,7 @@ class LayerRepository:
     def _add_object(self, place: bytes, path: str, member: Member, stream: TarStream) -> None:
         sizes = self._sizes.setdefault(place, {})
         self._count += 1
-        if self._count > 2 * OBJECT_LIMIT or len(self._sizes) > _MOST_PLACES:
+        if self._count > OBJECT_LIMIT or len(self._sizes) > _MOST_PLACES:
             raise BuildError(f"The image has {self._count} ostree objects in {len(self._sizes)} places: no archive has as many.")
         if member.type == REGULAR:
             sizes[path] = member.size
