@@ -101,6 +101,8 @@ def test_errors_become_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["failed"] and result["msg"] == "It failed. Do this." and result["request_id"] == "r1"
     result = run(Step(outcome=PermissionError(13, "Permission denied", "/etc/shadow")), capsys)
     assert result["msg"] == "The system refused an operation on /etc/shadow: Permission denied."
+    result = run(Step(outcome=OSError(28, "No space left on device")), capsys)
+    assert result["msg"] == "The system refused an operation on a file: No space left on device."
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

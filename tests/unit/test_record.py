@@ -40,7 +40,20 @@ def test_bytes_are_not_read_while_the_file_is_as_recorded(artefact: Path, monkey
 
 def test_another_time_costs_a_look_at_the_bytes(artefact: Path) -> None:
     os.utime(artefact, (1, 1))
-    assert _record.read(artefact)
+    told: list[str] = []
+    record = _record.read(artefact, lambda activity, _done, _total: told.append(activity))
+    assert record and record.artefact.describes(artefact.stat()), "it is described as it is now"
+    assert told
+    told.clear()
+    assert _record.known_sha256(artefact, lambda activity, _done, _total: told.append(activity)) == _files.file_sha256(artefact)
+    assert told
+
+
+def test_a_file_without_a_record_is_read_with_progress(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"no artefact")
+    told: list[str] = []
+    assert _record.known_sha256(tmp_path / "file", lambda activity, _done, _total: told.append(activity))
+    assert told
 
 
 @pytest.mark.parametrize("content", [b"an imagE", b"an image and more", b""])

@@ -100,7 +100,7 @@ class Transfers:
             nonlocal done
             with self._run(receiver) as process:
                 answers = _Answers(process, f"send {what}")
-                done = int(answers.next()["have"])
+                done = answers.offset(size)
                 source.seek(done)
                 while done < size:
                     piece = source.read(min(PIECE, size - done))
@@ -110,7 +110,9 @@ class Transfers:
                     done += len(piece)
                     self._progress(f"sending {what}", done, size)
                 last = answers.next()
-                if not last.get("arrived"):
+                if last.get("arrived") is not True:
+                    if "wrong" not in last:
+                        raise ConnectionLost(f"the pod answered {str(last)[:80]}")
                     raise WrongBytes(f"Could not send {what}: its bytes have the digest {last['wrong']}.", "It was changed: run again.")
 
         self._insist(attempt, lambda: done, f"send {what}")
@@ -145,6 +147,16 @@ class _Answers:
         self._process, self._what = process, what
         self._chunks = process.output()
         self._rest = b""
+
+    def offset(self, size: int) -> int:
+        """What the receiver has of so many bytes.
+
+        :raises ConnectionLost: it does not say.
+        """
+        have = self.next().get("have")
+        if not isinstance(have, int) or isinstance(have, bool) or not 0 <= have <= size:
+            raise ConnectionLost(f"the pod answered that it has {str(have)[:80]} of {size} bytes")
+        return have
 
     def next(self) -> dict[str, Any]:
         """The next line.

@@ -137,6 +137,9 @@ def test_what_kubeadm_is_to_do() -> None:
     assert cluster["imageRepository"] == REGISTRY and cluster["etcd"] == {"local": {"imageTag": "3.5.23"}}
     assert cluster["controlPlaneEndpoint"] == "NODE_IP:6443" and "127.0.0.1" in cluster["apiServer"]["certSANs"]
     older_init, older = documents("1.30")
+    assert (init["kind"], cluster["kind"]) == ("InitConfiguration", "ClusterConfiguration")
+    assert init["localAPIEndpoint"] == {"advertiseAddress": "NODE_IP", "bindPort": 6443}
+    assert init["certificateKey"] == a_node().certificate_key
     assert older["apiServer"]["timeoutForControlPlane"] == "1200s" and "timeouts" not in older_init
     assert older_init["nodeRegistration"]["kubeletExtraArgs"]["node-ip"] == "NODE_IP"
     assert documents("1.40")[1]["etcd"] == {"local": {}}, "an etcd that is not known is kubeadm's choice"
@@ -205,6 +208,9 @@ def test_the_machine_boots_by_uefi_with_its_config() -> None:
     arguments = [each.get("value") for each in root.iter("{http://libvirt.org/schemas/domain/qemu/1.0}arg")]
     assert arguments[1] == "user,id=user0,net=192.18.255.0/24,hostfwd=tcp:127.0.0.1:6444-:6443"
     assert root.find("devices/interface") is None
+    features = root.find("features")
+    assert features is not None and [each.tag for each in features] == ["acpi", "apic", "smm"]
+    assert [root.findtext(name) for name in ("on_poweroff", "on_reboot", "on_crash")] == ["destroy", "restart", "destroy"]
 
 
 @pytest.mark.parametrize(("hypervisor", "mode"), [("kvm", "host-passthrough"), ("qemu", "maximum")])
@@ -230,6 +236,8 @@ def test_volumes_are_for_their_owner_only() -> None:
     assert [plain.findtext(f"target/permissions/{name}") for name in ("mode", "owner", "group")] == ["0600", "107", "108"]
     assert plain.find("target/format").get("type") == "raw"  # type: ignore[union-attr]
     overlay = ET.fromstring(domain.volume_xml(domain.Volume("v", 30 << 30, backing="/pool/base")))
+    assert (plain.findtext("capacity"), overlay.findtext("capacity")) == (str(1 << 20), str(30 << 30))
+    assert overlay.find("backingStore/format").get("type") == "qcow2"  # type: ignore[union-attr]
     assert overlay.findtext("backingStore/path") == "/pool/base" and overlay.find("target/format").get("type") == "qcow2"  # type: ignore[union-attr]
 
 

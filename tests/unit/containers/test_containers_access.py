@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.ocne.images.plugins.module_utils._containers.access import Access, account, authfile
+from ansible_collections.ocne.images.plugins.module_utils._containers.access import Access, account, authfile, credentials
 from ansible_collections.ocne.images.plugins.module_utils._errors import OcneError
 
 TOKEN = base64.b64encode(b"old:secret").decode()
+_NO_BASE64 = json.dumps({"auths": {"a.example.com": {"auth": f"!{TOKEN}"}}})
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_authfile_that_is_missing_is_an_error(tmp_path: Path) -> None:
         authfile(Access(tmp_path / "none"), "a.example.com")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"auths": []}', '{"auths": {"a.example.com": {"auth": "%%%"}}}', "{}"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"auths": []}', '{"auths": {"a.example.com": {"auth": "%%%"}}}', _NO_BASE64, "{}"])
 def test_authfile_of_another_form_names_no_account(content: str, tmp_path: Path) -> None:
     path = tmp_path / "auth.json"
     path.write_text(content)
@@ -60,6 +61,11 @@ def test_authfile_of_another_form_names_no_account(content: str, tmp_path: Path)
 def test_account_of_the_authfile(existing: Path) -> None:
     assert account(Access(existing), "a.example.com") == "old"
     assert account(Access(existing), "c.example.com") == ""
+
+
+def test_a_name_without_a_password_is_no_account(existing: Path) -> None:
+    auths = json.loads(credentials(Access(existing, "new"), "a.example.com"))["auths"]
+    assert auths == {"a.example.com": {"auth": TOKEN}, "a.example.com/team": {"auth": TOKEN}}
 
 
 def test_password_is_not_shown() -> None:

@@ -31,6 +31,7 @@ def _with(**changes: Any) -> dict[str, Any]:
     "other",
     [
         _with(created="2026-01-02T03:04:05.12Z"),
+        _with(created="2026-01-02T03:04:05.1200Z"),
         _with(docker_version="20", container_config={"Cmd": ["x"]}),
         _with(config={**CONFIGURATION["config"], "Cmd": None, "Volumes": {}, "User": "", "Healthcheck": {"Test": ["x"]}}),
         _with(history=[]),
@@ -38,6 +39,11 @@ def _with(**changes: Any) -> dict[str, Any]:
 )
 def test_conversion_between_formats_keeps_the_content(other: dict[str, Any]) -> None:
     assert content_digest(other) == content_digest(CONFIGURATION)
+
+
+def test_a_fraction_of_nothing_is_none() -> None:
+    whole, fraction = "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"
+    assert content_digest(_with(created=fraction)) == content_digest(_with(created=whole))
 
 
 @pytest.mark.parametrize(

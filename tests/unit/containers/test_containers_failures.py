@@ -83,6 +83,11 @@ def test_docker_daemon_that_cannot_be_used(said: str, kind: str, hint: str) -> N
     assert hint in str(failure)
 
 
+def test_the_last_line_is_the_reason_where_no_line_is_marked() -> None:
+    failure = explain("copy it", "first\nsecond\nthe reason\n", ((ARCHIVE, ANONYMOUS), (ARCHIVE, ANONYMOUS)))
+    assert str(failure) == "Could not copy it: the reason."
+
+
 def test_result_says_reason_and_registry() -> None:
     assert _explain("unauthorized").details == {"reason": "unauthorized", "registry": "registry.example.com"}
 

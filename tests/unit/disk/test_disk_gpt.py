@@ -40,6 +40,12 @@ def test_the_backup_serves_where_the_header_is_damaged() -> None:
         read_gpt(Memory(disk))
 
 
+def test_the_backup_serves_where_the_header_is_gone() -> None:
+    disk = make_gpt(CONTENT)
+    disk[512:1024] = bytes(512)
+    assert len(read_gpt(Memory(disk)).entries) == 2
+
+
 def test_the_backup_serves_where_the_entries_are_damaged() -> None:
     disk = make_gpt(CONTENT)
     disk[1024 + 40] ^= 1

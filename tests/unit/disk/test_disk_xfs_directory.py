@@ -23,9 +23,14 @@ from tests.support.tiny_xfs import Features, Maker, make_xfs
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(b".", 0x2E), (b"..", 0x172E), (b"abc", 0x61 << 14 ^ 0x62 << 7 ^ 0x63)],
+    [
+        *((b".", 0x2E), (b"..", 0x172E), (b"abc", 0x61 << 14 ^ 0x62 << 7 ^ 0x63)),
+        # These are what the command 'hash' of xfs_db says.
+        *((b"a", 0x61), (b"ab", 0x30E2), (b"abcd", 0x0C38B1E4), (b"abcdefg", 0x3C98F471), (b"lost+found", 0x021AA60C)),
+        (b"a-rather-long-file-name.conf", 0x8B9D53F3),
+    ],
 )
-def test_hash_of_short_names(name: bytes, value: int) -> None:
+def test_hash_of_names(name: bytes, value: int) -> None:
     assert name_hash(name) == value
 
 

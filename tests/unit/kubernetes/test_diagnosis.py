@@ -141,4 +141,5 @@ def test_a_job_that_failed() -> None:
     again = judge(failed_job("BackoffLimitExceeded"), [killed], [])
     assert again.state == FAILED and "killed again and again" in again.told and "exit status 137" in again.told
     assert judge(failed_job("DeadlineExceeded"), [], []).hint == "Raise wait_timeout."
+    assert judge(failed_job("PodFailurePolicy", "It may not."), [], []).told == "its Job failed: It may not"
     assert judge(None, [], []).state == FAILED

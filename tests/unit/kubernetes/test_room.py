@@ -70,6 +70,15 @@ def test_a_pod_takes_the_larger_of_its_containers_and_of_what_runs_before_them()
     spec = {"containers": [container("1"), container("500m")], "initContainers": [container("2"), container("1")]}
     assert pod_requests(spec) == {"cpu": 2}
     assert pod_requests({"containers": [{}]}) == {}
+    assert pod_requests({"containers": [{}], "initContainers": [container("500m")]}) == {"cpu": quantity("500m")}
+
+
+def test_a_node_without_a_resource_has_none_of_it() -> None:
+    with pytest.raises(OcneError, match=r"node one has free only example\.com/gpu 0\."):
+        check_room([node()], [], {"example.com/gpu": "1"}, {}, [])
+    taken = pod("one", **{"example.com/gpu": "1"})
+    with pytest.raises(OcneError, match=r"node one has free only example\.com/gpu -1\."):
+        check_room([node()], [taken], {"example.com/gpu": "1"}, {}, [])
 
 
 @pytest.mark.parametrize("text", ["", "20 GB", "many", "20gi"])

@@ -164,8 +164,14 @@ def test_a_fetch_ends_when_the_pod_is_gone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [CONTENT[:-1] + b"x", CONTENT + b"x"], ids=["other", "more"])
 def test_other_bytes_are_no_success(tmp_path: Path, bad: bytes) -> None:
-    with pytest.raises(WrongBytes):
+    with pytest.raises(WrongBytes, match=r"(more than its \d+ bytes came|have the digest \w+, not \w+)\. Run again\."):
         Pod(Process([bad])).fetch(tmp_path / "file")
+
+
+def test_more_bytes_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(WrongBytes, match="more than its"):
+        Pod(Process([CONTENT, b"x" * 5000])).fetch(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
 
 
 def receiver(have: int, last: dict[str, object]) -> Process:
@@ -178,8 +184,30 @@ def send(pod: Pod, content: bytes = CONTENT) -> None:
 
 def test_what_the_pod_lacks_is_sent() -> None:
     process = receiver(100, {"arrived": True})
-    send(Pod(process))
+    pod = Pod(process)
+    send(pod)
     assert process.written == CONTENT[100:]
+    assert pod.progress == [("sending it", len(CONTENT), len(CONTENT))]
+
+
+def test_no_more_is_sent_than_was_said() -> None:
+    process = receiver(0, {"arrived": True})
+    send(Pod(process), CONTENT + b"what came later")
+    assert process.written == CONTENT
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"3", b"null", b"{}", b'{"have": "all"}', b'{"have": -1}', b'{"have": true}'])
+def test_an_answer_that_is_none_is_no_success_and_asked_for_again(answer: bytes) -> None:
+    pod = Pod(Process([answer + b"\n"]), receiver(0, {"arrived": True}))
+    send(pod)
+    assert len(pod.commands) == 2
+
+
+@pytest.mark.parametrize("last", [b"[]", b"{}", b'{"arrived": false}'])
+def test_an_arrival_that_is_not_told_is_asked_for_again(last: bytes) -> None:
+    pod = Pod(Process([b'{"have": 0}\n', last + b"\n"]), receiver(len(CONTENT), {"arrived": True}))
+    send(pod)
+    assert len(pod.commands) == 2
 
 
 def test_a_broken_send_asks_the_pod_where_to_go_on() -> None:

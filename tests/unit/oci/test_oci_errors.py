@@ -74,12 +74,19 @@ def test_other_errors_pass_through() -> None:
         (404, "Authorization failed or requested resource not found", True),
         (403, "No", True),
         (400, "Invalid objectName: Specified object or bucket or namespace to import image from does not exist", True),
+        (400, "Specified object: it does not exist", True),
         (400, "Invalid displayName", False),
         (500, "Internal error with an object", False),
     ],
 )
 def test_refusal_to_read_the_object(status: int, message: str, refused: bool) -> None:
     assert refuses_object(_service_error(status, "Code", message)) is refused
+
+
+def test_the_name_of_an_image_is_no_refusal_to_read_its_object() -> None:
+    with pytest.raises(OciError) as caught, doing("import image object"):
+        raise oci.exceptions.ServiceError(400, "Code", {}, "Invalid displayName")
+    assert not refuses_object(caught.value)
 
 
 def test_missing_sdk_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,12 @@ def test_success_and_what_is_forgotten_are_kept() -> None:
     assert done == []
 
 
+def test_where_nothing_is_undone_the_error_says_nothing_of_it() -> None:
+    with pytest.raises(OcneError) as caught, Undo():
+        raise OcneError("It failed.", "Do this.")
+    assert str(caught.value) == "It failed. Do this."
+
+
 def test_workers_give_results_and_errors() -> None:
     with Workers(2, "test") as workers:
         assert workers.submit(pow, 2, 10).result(timeout=60) == 1024
