@@ -251,6 +251,7 @@ def main() -> None:
             **REGISTRY_OPTIONS,
             **OPTIONS,
         },
+        required_together=[("username", "password")],
     )
 
 

@@ -42,6 +42,10 @@ CONNECTION_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+#: What Docker Hub is called in files of credentials, besides docker.io.
+_DOCKER_HUB = ("index.docker.io", "registry-1.docker.io")
+
+
 @dataclass(frozen=True)
 class Access:
     """How registries are reached.
@@ -93,7 +97,7 @@ def authfile(access: Access, registry: str) -> Union[Path, bytes, None]:
     if not registry or access.username is None or access.password is None:
         return access.authfile
     content = _read(access.authfile or default_authfile())
-    others = {key: value for key, value in content["auths"].items() if key.partition("/")[0] != registry}
+    others = {key: value for key, value in content["auths"].items() if _registry_of(key) != registry}
     content["auths"] = {**others, registry: {"auth": _token(access.username, access.password)}}
     content.pop("credHelpers", None)
     return json.dumps(content).encode()
@@ -108,7 +112,7 @@ def credentials(access: Access, registry: str) -> bytes:
         auths: dict[str, Any] = {registry: {"auth": _token(access.username, access.password)}}
     else:
         known = _read(access.authfile or default_authfile())["auths"]
-        auths = {key: entry for key, entry in known.items() if key.partition("/")[0] == registry and isinstance(entry, dict) and entry}
+        auths = {key: entry for key, entry in known.items() if _registry_of(key) == registry and isinstance(entry, dict) and entry}
     return json.dumps({"auths": auths}).encode() if auths else b""
 
 
@@ -117,11 +121,18 @@ def account(access: Access, registry: str) -> str:
     if access.username is not None and access.password is not None:
         return access.username
     auths = _read(access.authfile or default_authfile())["auths"]
-    fitting = [entry for key, entry in auths.items() if key.partition("/")[0] == registry and isinstance(entry, dict)]
+    fitting = [entry for key, entry in auths.items() if _registry_of(key) == registry and isinstance(entry, dict)]
     try:
         return base64.b64decode(str(fitting[0]["auth"]), validate=True).decode().partition(":")[0]
     except (IndexError, KeyError, binascii.Error, UnicodeDecodeError):
         return ""
+
+
+def _registry_of(key: str) -> str:
+    """The registry that an entry of a file of credentials is for. Docker writes some as URLs, Docker Hub's as https://index.docker.io/v1/."""
+    host = key.partition("://")[2] if key.startswith(("http://", "https://")) else key
+    host = host.partition("/")[0]
+    return "docker.io" if host in _DOCKER_HUB else host
 
 
 def _token(username: str, password: str) -> str:

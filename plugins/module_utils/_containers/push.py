@@ -36,6 +36,8 @@ class Push:
     """Compares source and destination by digest, or by contents where a transport writes the manifest anew; copies where they differ."""
 
     def __init__(self, params: dict[str, Any], progress: Progress) -> None:
+        if params["retries"] < 0:
+            raise OcneError(f"retries is {params['retries']}.", "Give how many times more to try, at least 0.")
         self._params = params
         self._progress = progress
         self._source = _source(params["src"] or _default_source(params))

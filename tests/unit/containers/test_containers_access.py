@@ -68,5 +68,17 @@ def test_a_name_without_a_password_is_no_account(existing: Path) -> None:
     assert auths == {"a.example.com": {"auth": TOKEN}, "a.example.com/team": {"auth": TOKEN}}
 
 
+@pytest.mark.parametrize(
+    ("key", "registry"), [("https://index.docker.io/v1/", "docker.io"), ("https://a.example.com:5000", "a.example.com:5000")]
+)
+def test_an_account_that_docker_has_written_is_known(key: str, registry: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"auths": {key: {"auth": TOKEN}}}))
+    assert account(Access(path), registry) == "old"
+    assert json.loads(credentials(Access(path), registry)) == {"auths": {key: {"auth": TOKEN}}}
+    assert list(_content(Access(path, "new", "p"), registry)["auths"]) == [registry]
+    assert credentials(Access(path), "b.example.com") == b""
+
+
 def test_password_is_not_shown() -> None:
     assert "canary" not in repr(Access(username="u", password="canary"))
