@@ -26,6 +26,8 @@ VENVS = ROOT / ".cache/venvs"
 
 # QEMU and its UEFI firmware, for this machine's own architecture.
 _QEMU = ("qemu-efi-aarch64", "qemu-system-arm") if os.uname().machine == "aarch64" else ("ovmf", "qemu-system-x86")
+# GRUB's modules for UEFI.
+_GRUB = () if os.uname().machine == "aarch64" else ("grub-efi-amd64-bin",)
 # Debian packages by purpose.
 PACKAGES = {
     "sample disks": ("dosfstools", "fdisk", "mtools", "ostree", "qemu-utils", "xfsprogs"),
@@ -44,6 +46,7 @@ PACKAGES = {
     "the crate ostree-ext": ("cargo", "gcc", "libc6-dev", "libostree-dev", "libssl-dev", "libzstd-dev", "ostree", "pkg-config"),
     "Go programs with C": ("gcc", "libblkid-dev", "libc6-dev"),
     "virtual machines": ("fdisk", "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "mmdebstrap", "mtools", *_QEMU),
+    "a disk that boots": ("dnsmasq-base", "grub-common", *_GRUB),
     "linting of shell scripts": ("shellcheck",),
 }
 # What a package starts on a machine with systemd when it is installed; the tests start their own.

@@ -10,11 +10,14 @@ import os
 import shutil
 from pathlib import Path
 
+from tests.support.boot import system
 from tests.support.command import run
 
 OSNAME = "ock"
 KERNEL = "5.15.0-305.176.4.el8uek"
 KERNEL_ARGUMENTS = ("ignition.platform.id=qemu", "ignition.firstboot=1", "systemd.firstboot=off", "console=ttyS0", "rw")
+#: What the deployments' machine-id says, where they have one.
+MACHINE_ID = "8c2d6b5f0f5c4d3c9b62b1f0a4f3e7d1"
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
 
 _OS_RELEASE = """NAME="Oracle Linux Server"
@@ -63,11 +66,10 @@ def _write(path: Path, content: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def _make_tree(top: Path, architecture: str, version: str, serial: int, machine_id: bool) -> None:
+def _make_tree(top: Path, architecture: str) -> None:
     """The content of a commit: what an operating system has under /usr, with its defaults for /etc in /usr/etc."""
     etc = top / "usr/etc"
     modules = top / f"usr/lib/modules/{KERNEL}.{MACHINE[architecture]}"
-    _write(top / "usr/lib/os-release", f'{_OS_RELEASE}OSTREE_VERSION="{version}.{serial}"\n')
     _write(top / "usr/bin/ocne-sample", "#!/bin/sh\nexec true\n", 0o755)
     modules.mkdir(parents=True)
     (modules / "vmlinuz").write_bytes(os.urandom(512 << 10))
@@ -79,14 +81,11 @@ def _make_tree(top: Path, architecture: str, version: str, serial: int, machine_
     _write(etc / "shadow", "root:!locked::0:99999:7:::\n", 0o000)
     _write(etc / "hosts", "127.0.0.1 localhost\n")
     _write(etc / "NetworkManager/dispatcher.d/20-chrony", "#!/bin/sh\nexit 0\n", 0o755)
-    if machine_id:
-        _write(etc / "machine-id", "")
     (etc / "os-release").symlink_to("../usr/lib/os-release")
     for name in ("var", "sysroot", "boot", "proc", "sys", "dev", "run", "tmp"):
         (top / name).mkdir()
     for name, target in (("ostree", "sysroot/ostree"), ("bin", "usr/bin"), ("lib", "usr/lib"), ("home", "var/home"), ("opt", "var/opt")):
         (top / name).symlink_to(target)
-    _label_commit(top)
 
 
 def _label_commit(top: Path) -> None:
@@ -97,24 +96,43 @@ def _label_commit(top: Path) -> None:
 
 
 def install(
-    sysroot: Path, scratch: Path, *, architecture: str, version: str, root_uuid: str, boot_uuid: str, deployments: int, machine_id: bool
+    sysroot: Path,
+    scratch: Path,
+    *,
+    architecture: str,
+    version: str,
+    root_uuid: str,
+    boot_uuid: str,
+    deployments: int,
+    machine_id: bool,
+    bootable: bool,
 ) -> list[Path]:
     """Make sysroot (the mounted root filesystem, with the boot filesystem mounted at its 'boot') an ostree sysroot.
 
     :param scratch: an empty folder on a filesystem with extended attributes.
     :param deployments: how many, newest last; each has its boot entry.
     :param machine_id: put files of that name into /usr/etc and /etc of each deployment.
+    :param bootable: deployments of a system that boots.
     :returns: the deployments' folders.
     """
     repo = f"--repo={sysroot / 'ostree/repo'}"
     run("ostree", "admin", "init-fs", "--modern", sysroot)
     run("ostree", "admin", "os-init", f"--sysroot={sysroot}", OSNAME)
     run("ostree", "config", repo, "set", "sysroot.bootloader", "none")
-    arguments = [f"--karg={word}" for word in (*KERNEL_ARGUMENTS, f"root=UUID={root_uuid}")]
+    words = (*KERNEL_ARGUMENTS, *(system.KERNEL_ARGUMENTS if bootable else ()), f"root=UUID={root_uuid}")
+    arguments = [f"--karg={word}" for word in words]
     for serial in range(deployments):
         tree = scratch / f"tree{serial}"
         tree.mkdir()
-        _make_tree(tree, architecture, version, serial, machine_id)
+        if bootable:
+            system.unpack(tree)
+        else:
+            _make_tree(tree, architecture)
+        (tree / "usr/lib/os-release").unlink(missing_ok=True)
+        _write(tree / "usr/lib/os-release", f'{_OS_RELEASE}OSTREE_VERSION="{version}.{serial}"\n')
+        if machine_id:
+            _write(tree / "usr/etc/machine-id", "")
+        _label_commit(tree)
         run("ostree", "commit", repo, f"--branch={OSNAME}", f"--add-metadata-string=version={version}.{serial}", f"--tree=dir={tree}")
         shutil.rmtree(tree)
         run("ostree", "admin", "deploy", f"--sysroot={sysroot}", f"--os={OSNAME}", "--retain", "--no-merge", *arguments, OSNAME)
@@ -123,7 +141,7 @@ def install(
         _write(folder / "etc/fstab", f"UUID={root_uuid} / xfs defaults 0 0\nUUID={boot_uuid} /boot xfs defaults 0 0\n")
         set_label(folder / "etc/fstab", "etc_t")
         if machine_id:
-            (folder / "etc/machine-id").write_text("8c2d6b5f0f5c4d3c9b62b1f0a4f3e7d1\n")
+            (folder / "etc/machine-id").write_text(f"{MACHINE_ID}\n")
     _name_entries(sysroot / "boot/loader/entries")
     label_tree(sysroot / "boot", "boot_t")
     return folders

@@ -36,7 +36,7 @@ class Tier:
     :param spread: pytest-xdist's options, where several processes run them at a time.
     :param as_root: whether they need root (through sudo where the user is not).
     :param cluster: whether they share a cluster of kind. It is made before them, and removed when all tiers have run.
-    :param by_name: run only where it is asked for: these tests build an image of many packages.
+    :param by_name: run only where it is asked for: these tests build an image of many packages, or want the machine for themselves.
     :param limit: seconds after which a test hangs.
     """
 
@@ -68,6 +68,7 @@ TIERS = {
         spread=("-n2", "--dist=loadfile"),  # what a file's tests share is made once
         as_root=True,
     ),
+    "boot": Tier("tests/boot", ("sample disks", "virtual machines", "a disk that boots"), as_root=True, by_name=True, limit=1800),
     # Before a cluster of kind runs: it would take part of what an emulated processor needs.
     "libvirt": Tier("tests/libvirt", ("sample disks", "container images", "virtual machines"), as_root=True, limit=3600),
     "cluster": Tier(

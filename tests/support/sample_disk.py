@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import ostree_sysroot
+from tests.support.boot import system
 from tests.support.command import CACHE, ROOT, as_root, run
 
 SECTOR = 512
@@ -68,6 +69,7 @@ class DiskSpec:
     :param deployments: how many ostree deployments, each with its boot entry.
     :param rescue_entry: a further boot entry that is not ostree's.
     :param machine_id: whether the deployments hold files of that name.
+    :param bootable: it boots for real, on this machine's architecture: a small system as the deployment, and GRUB.
     :param flaw: a key of FLAWS, or ''.
     """
 
@@ -80,6 +82,7 @@ class DiskSpec:
     deployments: int = 1
     rescue_entry: bool = False
     machine_id: bool = True
+    bootable: bool = False
     flaw: str = ""
 
     def __post_init__(self) -> None:
@@ -90,6 +93,7 @@ class DiskSpec:
 SMALL = DiskSpec()
 # About 1.4 GB of qcow2, as large as the real one.
 LARGE = DiskSpec(padding=750, system_files=550)
+BOOTABLE = DiskSpec(padding=0, bootable=True)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ _TABLE = (
 
 def boot_disk(spec: DiskSpec = SMALL) -> Path:
     """The qcow2 file of that specification, made now or earlier. It is shared: copy it before you write to it."""
-    sources = (Path(__file__), Path(ostree_sysroot.__file__))
+    sources = (Path(__file__), Path(ostree_sysroot.__file__), *(system.sources() if spec.bootable else ()))
     key = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
     for source in sources:
         key.update(source.read_bytes())
@@ -200,10 +204,14 @@ def _table(spec: DiskSpec) -> str:
 def _make_efi(part: Path, spec: DiskSpec) -> None:
     program = {"amd64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI"}[spec.architecture]
     content = part.with_name(program)
-    content.write_bytes(b"MZ" + os.urandom(64 << 10))
+    if spec.bootable:
+        files = system.make_boot_loader(content)
+    else:
+        files = [content]
+        content.write_bytes(b"MZ" + os.urandom(64 << 10))
     run("mkfs.vfat", "-F", "32", "-n", "EFI-SYSTEM", part)
     run("mmd", "-i", part, "::EFI", "::EFI/BOOT")
-    run("mcopy", "-i", part, content, f"::EFI/BOOT/{program}")
+    run("mcopy", "-i", part, *files, "::EFI/BOOT/")
 
 
 def _make_filesystems(spec: DiskSpec, boot: Path, root: Path, scratch: Path) -> None:
@@ -228,6 +236,7 @@ def _make_filesystems(spec: DiskSpec, boot: Path, root: Path, scratch: Path) -> 
                 boot_uuid=boot_uuid,
                 deployments=spec.deployments,
                 machine_id=spec.machine_id,
+                bootable=spec.bootable,
             )
             _vary_entries(spec, sysroot / "boot")
             if spec.flaw == "no-fstab":

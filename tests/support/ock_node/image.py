@@ -38,17 +38,8 @@ _PACKAGES = (
     *("initramfs-tools", "zstd", "busybox-static", "systemd-boot-efi", f"linux-image-cloud-{_MACHINE[0]}"),
 )
 _UNITS = ("crio.service", "kubelet.service", "ocne.service", "ocne-update.service")
-#: What costs time at each boot and serves nobody here.
-_MASKED = (
-    "systemd-random-seed",
-    "e2scrub_reap",
-    "systemd-hwdb-update",
-    "systemd-pcrphase",
-    "systemd-pcrphase-sysinit",
-    "systemd-timesyncd",
-)
 #: As on Oracle Linux, presets say which units run; Ignition's own come first.
-_PRESET = "enable systemd-networkd.service\nenable systemd-networkd-wait-online.service\ndisable *\n"
+_STARTED = ("systemd-networkd.service", "systemd-networkd-wait-online.service")
 _NETWORK = "[Match]\nName=en*\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n"
 _MODULES = ("overlay", "br_netfilter", "veth", "vxlan")
 #: Linux takes an emulated processor's counter for unsteady; without it, each look at the clock leaves the guest, and Go looks often.
@@ -76,7 +67,7 @@ def _key() -> str:
     archive = cluster.archive()
     sources = [path for path in Path(__file__).parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     digest = hashlib.sha256(archive.name.encode())
-    for path in sorted(sources):
+    for path in (*sorted(sources), Path(debian.__file__)):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -114,14 +105,10 @@ def _add_kubernetes(root: Path) -> None:
 def _set_up(root: Path) -> None:
     for name in ("containerd.service",):
         (root / "lib/systemd/system" / name).unlink()
-    for wants in root.glob("etc/systemd/system/*.wants"):
-        shutil.rmtree(wants)
+    debian.quieten(root, _STARTED)
     for name in _UNITS:
         shutil.copy(FILES / name, root / "lib/systemd/system")
-    for name in _MASKED:
-        (root / f"etc/systemd/system/{name}.service").symlink_to("/dev/null")
     texts = {
-        "usr/lib/systemd/system-preset/50-standin.preset": _PRESET,
         "etc/systemd/network/80-dhcp.network": _NETWORK,
         "etc/modules-load.d/kubernetes.conf": "".join(f"{module}\n" for module in _MODULES),
         "etc/sysctl.d/kubernetes.conf": "net.ipv4.ip_forward=1\n",
@@ -204,21 +191,9 @@ def _archive(content: Path, name: str, archive: Path) -> Path:
 
 def _make_initrd(root: Path, ignition: Path) -> tuple[Path, Path]:
     """The kernel, and an initial file system for it in which Ignition runs before the real one."""
-    tools = root / "etc/initramfs-tools"
-    shutil.copytree(
-        ignition.parent, root / "usr/lib/ignition", ignore=lambda _folder, names: [name for name in names if name != ignition.name]
-    )
-    (root / "usr/lib/ignition" / ignition.name).rename(root / "usr/lib/ignition/ignition")
-    settings = {"MODULES": "list", "COMPRESS": "zstd", "BUSYBOX": "y", "FSTYPE": "ext4"}
-    (tools / "conf.d/standin").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    (tools / "modules").write_text("virtio_pci\nvirtio_scsi\nsd_mod\next4\n")
-    for source, target in (("ignition.hook", "hooks/ignition"), ("ignition.local-bottom", "scripts/local-bottom/ignition")):
-        shutil.copy(FILES / source, tools / target)
-        (tools / target).chmod(0o755)
-    version = next((root / "lib/modules").iterdir()).name
-    run("chroot", root, "update-initramfs", "-u", "-k", version)
-    shutil.rmtree(root / "usr/lib/ignition")
-    return root / f"boot/vmlinuz-{version}", root / f"boot/initrd.img-{version}"
+    scripts = {"hooks/ignition": programs.INITRD_HOOK, "scripts/local-bottom/ignition": FILES / "ignition.local-bottom"}
+    modules = ("virtio_pci", "virtio_scsi", "sd_mod", "ext4")
+    return debian.make_initrd(root, {"FSTYPE": "ext4"}, modules, scripts, {"ignition": ignition})
 
 
 def _make_disk(root: Path, kernel: Path, initrd: Path, disk: Path) -> None:

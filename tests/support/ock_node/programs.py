@@ -16,6 +16,9 @@ from tests.support.machine import say
 #: The plugin was part of the CNI project up to this release; its own module is not on every proxy.
 IGNITION, FLANNEL, CNI_PLUGIN = "v2.24.0", "v0.27.4", "v0.9.1"
 
+#: Puts Ignition, which lies in /usr/lib/ignition then, into an initial file system of initramfs-tools.
+INITRD_HOOK = Path(__file__).parent / "files/ignition.hook"
+
 _IGNITION = "github.com/coreos/ignition/v2"
 _FACTS = {f"{_IGNITION}/internal/version.Raw": IGNITION.lstrip("v"), f"{_IGNITION}/internal/distro.selinuxRelabel": "false"}
 _FLAGS = "-trimpath -buildvcs=false -gcflags=all=-dwarf=false"
