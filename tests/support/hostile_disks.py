@@ -146,7 +146,7 @@ def _disk(**what: object) -> Callable[[], Content]:
 
 #: What is seen by the headers of the file and of the disk: both engines refuse it before they open anything.
 HEADERS: Mapping[str, Attack] = {
-    "nothing": Attack(lambda: bytearray(), "a qcow2"),
+    "nothing": Attack(bytearray, "a qcow2"),
     "text": Attack(lambda: bytearray(b"no disk" * 1000), "a qcow2"),
     "header cut": Attack(lambda: _qcow2()[:60], "header is cut short"),
     "file cut": Attack(lambda: _qcow2()[: 9 * CLUSTER], "is truncated"),

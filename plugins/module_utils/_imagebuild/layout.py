@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ class Image:
     @contextmanager
     def open_layer(self, index: int, progress: Progress = silent) -> Iterator[TarStream]:
         """The layer as a tar stream. Verified as by read_layer()."""
-        with self.read_layer(index, progress) as reader:
+        with ExitStack() as stack:
+            reader = stack.enter_context(self.read_layer(index, progress))
             yield TarStream(reader, f"layer {self.layers[index].digest}")
 
     @contextmanager
