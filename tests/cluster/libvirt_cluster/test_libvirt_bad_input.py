@@ -36,7 +36,7 @@ def test_a_disk_without_uefi_boot_is_refused_before_a_machine_is_made(clusters: 
     run("qemu-img", "create", "-q", "-f", "qcow2", disk, "64M")
     assert "No machine can boot from" in clusters.message(source=str(disk))
     (tmp_path / "raw").write_bytes(bytes(1 << 20))
-    assert "No machine can boot from" in clusters.message(source=str(tmp_path / "raw"))
+    assert "is not a qcow2 image" in clusters.message(source=str(tmp_path / "raw"))
 
 
 @pytest.mark.usefixtures("nothing_left")
